@@ -1,1 +1,5 @@
-"""Highly available IPsec tunnels for a fleet of Kubernetes clusters: from inventory to gated overlays."""
+"""Highly available IPsec tunnels for a fleet of Kubernetes clusters: inventory in, proven manifests out."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

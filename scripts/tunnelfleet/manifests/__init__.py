@@ -1,0 +1,1 @@
+"""Rendered Kubernetes manifests: run kustomize, parse and validate what it prints, trace it to its source."""
