@@ -1,0 +1,1 @@
+"""The generator: from a typed cluster to the bytes of its overlay and Flux objects."""
