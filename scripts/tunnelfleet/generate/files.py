@@ -23,7 +23,7 @@ class _Dumper(yaml.CSafeDumper):
         return True
 
 
-def _text(dumper: yaml.Dumper, text: str) -> yaml.ScalarNode:
+def _text(dumper: yaml.representer.BaseRepresenter, text: str) -> yaml.Node:
     style = "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -42,7 +42,9 @@ def header(cluster: str, comment: str = "#") -> str:
 def manifest(cluster: str, data: Mapping[str, Any], schema: str | None = None) -> str:
     """A YAML file with its schema line (path from the file to the schema), header and content."""
     schema_line = f"# yaml-language-server: $schema={schema}\n" if schema else ""
-    body: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=110, indent=2)
+    body: str = yaml.dump(
+        data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=110, indent=2
+    )
     return f"{schema_line}{header(cluster)}{body}"
 
 
@@ -51,7 +53,7 @@ def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.PackageLoader("tunnelfleet.generate"),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - router configuration, not HTML
+        autoescape=False,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

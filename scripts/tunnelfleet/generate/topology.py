@@ -16,7 +16,7 @@ from tunnelfleet.profiles import Profile, effective
 
 @dataclass(frozen=True, slots=True)
 class PlannedTunnel:
-    """A tunnel with its place on the gateway: its XFRM interface `ipsec<n>` and that interface's id, from 1."""
+    """A tunnel with its place on the gateway: XFRM interface `ipsec<n>` and that interface's id, from 1."""
 
     remote: Remote
     tunnel: Tunnel
@@ -80,7 +80,9 @@ class Topology:
             if tunnel.gateway == gateway.name
         ]
         pairs.sort(key=lambda pair: (pair[0].name, pair[1].inside.local))
-        return tuple(PlannedTunnel(remote, tunnel, effective(remote), i) for i, (remote, tunnel) in enumerate(pairs))
+        return tuple(
+            PlannedTunnel(remote, tunnel, effective(remote), i) for i, (remote, tunnel) in enumerate(pairs)
+        )
 
     @cached_property
     def remotes(self) -> tuple[Remote, ...]:

@@ -1,8 +1,8 @@
 """A YAML file read once: plain data, and where in the file each part of it stands.
 
-The file is untrusted. It is refused, with a finding and never an exception, when it is not a regular file inside
-the tree, too large, not UTF-8, not YAML, more than one document, nested too deeply, or when it uses what an
-inventory has no need of: anchors and aliases, tags, merge keys, keys that are not text, the same key twice.
+The file is untrusted. It is refused, with a finding and never an exception, when it is not a regular file
+inside the tree, too large, not UTF-8, not YAML, more than one document, nested too deeply, or when it uses what
+an inventory has no need of: anchors and aliases, tags, merge keys, keys that are not text, the same key twice.
 Plain scalars are resolved by the core schema of YAML 1.2 (chapter 10.3), so `no` and `12:30` are text.
 """
 
@@ -16,6 +16,7 @@ from stat import S_ISREG
 from typing import Any
 
 import yaml
+
 from tunnelfleet.findings import Finding, Location, Severity
 
 READING = "inventory-valid"

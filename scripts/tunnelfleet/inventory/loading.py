@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
 from tunnelfleet.findings import Finding, Location, Severity
 from tunnelfleet.inventory.document import READING, Document, YamlPath, read
 from tunnelfleet.inventory.fields import shown
@@ -208,7 +209,7 @@ def _type_problem(
     if kind == "too_short":
         least = context["min_length"]
         return (
-            f"expected at least {least} {'item' if least == 1 else 'items'}, found {context['actual_length']}",
+            f"expected at least {least} item{'' if least == 1 else 's'}, found {context['actual_length']}",
             "add what is missing",
         )
     if kind == "string_too_short":

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
 from tunnelfleet.inventory.fields import (
     Address,
     AsNumber,
@@ -217,7 +218,7 @@ class Cilium(Model):
     """The cluster's CNI."""
 
     version: Annotated[str, Field(pattern=r"^1\.[0-9]+$")] = "1.17"
-    """Minor version of Cilium; decides the version of CiliumNodeConfig (v2alpha1 up to 1.16, v2 from 1.17)."""
+    """Minor version of Cilium: CiliumNodeConfig is v2alpha1 up to 1.16, v2 from 1.17."""
     network_policies: bool = False
     """Generate CiliumNetworkPolicies for traffic to and from the remote sites."""
 

@@ -1,0 +1,5 @@
+"""`python -m tunnelfleet`."""
+
+from tunnelfleet.cli import main
+
+main()

@@ -1,0 +1,297 @@
+"""The command line. Exit codes: 0 all is well; 1 policies failed or drift was found; 2 it cannot be done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from tunnelfleet import __version__
+
+app = typer.Typer(
+    name="tunnelfleet",
+    help="Highly available IPsec tunnels for a fleet of Kubernetes clusters.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+FAILED = 1
+UNUSABLE = 2
+
+
+class Format(StrEnum):
+    """How findings are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+    SARIF = "sarif"
+
+
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        "--root", metavar="DIR", help="The repository to work on; default: the one around this folder."
+    ),
+]
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Clusters; default: all.")]
+
+
+class Unusable(Exception):
+    """The command or its input cannot be used: what is wrong, and what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def _errors() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def _output() -> Console:
+    return Console(highlight=False)
+
+
+def repository(root: Path | None) -> Path:
+    """The repository's root: the given folder, or the nearest one above that has clusters/ and base/."""
+    if root is not None:
+        if not root.is_dir():
+            raise Unusable(f"--root {root}: no such folder")
+        return root.resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "clusters").is_dir() and (folder / "base").is_dir():
+            return folder
+    raise Unusable(f"no tunnelfleet repository at or above {here}", "go into one, or name it with --root DIR")
+
+
+def selection(root: Path, names: list[str] | None) -> list[str]:
+    """The named clusters' folders, or all; raises Unusable for a name that is not there."""
+    from tunnelfleet.inventory.loading import cluster_folders
+
+    folders = cluster_folders(root)
+    for name in names or []:
+        if name not in folders:
+            raise Unusable(f"no cluster {name}", f"there are: {', '.join(folders) or 'none yet'}")
+    return sorted(set(names)) if names else folders
+
+
+@app.command()
+def check(
+    names: Names = None,
+    output: Annotated[Format, typer.Option("--format", help="How findings are printed.")] = Format.TEXT,
+    changed_since: Annotated[
+        str | None,
+        typer.Option(metavar="REV", help="Render only the clusters that differ from this Git revision."),
+    ] = None,
+    root: Root = None,
+) -> None:
+    """Run every policy: over the inventory, the fleet, the rendered manifests and the tree."""
+    from tunnelfleet import checking
+    from tunnelfleet.changes import changed_clusters
+    from tunnelfleet.manifests.kustomize import find_kustomize
+    from tunnelfleet.report import github, json, sarif, text
+
+    place = repository(root)
+    folders = selection(place, names)
+    selected: set[str] | None = set(folders) if names else None
+    if changed_since is not None:
+        changed = changed_clusters(place, changed_since)
+        if changed is not None:
+            selected = changed & set(folders)
+    count = len(folders) if selected is None else len(selected)
+    with _progress(count, "checking") as step:
+        report = checking.check(place, find_kustomize(), selected, step)
+    findings = report.concerning(set(names)) if names else report.findings
+    if output is Format.JSON:
+        sys.stdout.write(json.render(findings, len(report.inspections)))
+    elif output is Format.GITHUB:
+        sys.stdout.write(github.render(findings))
+    elif output is Format.SARIF:
+        sys.stdout.write(sarif.render(findings))
+    else:
+        console = _output()
+        text.show(console, place, findings)
+        console.print(text.table(report))
+        console.print(text.summary(report, findings))
+    if text.failed(findings):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def generate(
+    names: Names = None,
+    check_only: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail where the tree differs.")
+    ] = False,
+    root: Root = None,
+) -> None:
+    """Write the overlays and Flux objects that the inventories ask for."""
+    from tunnelfleet import generating
+    from tunnelfleet.report import text
+
+    place = repository(root)
+    folders = selection(place, names)
+    console = _output()
+    failed = unusable = False
+    for outcome in generating.generate_all(place, folders, everything=not names, write=not check_only):
+        text.show(console, place, outcome.findings)
+        unusable = unusable or bool(outcome.findings)
+        for difference in outcome.differences:
+            verb = difference.drift.value if check_only else generating.DONE[difference.drift]
+            console.print(Text(f"{verb}: {difference.path}"), soft_wrap=True)
+        failed = failed or (check_only and bool(outcome.differences))
+    if unusable:
+        raise typer.Exit(UNUSABLE)
+    if failed:
+        console.print("The tree differs from the inventory: run `tunnelfleet generate`.")
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def render(name: Annotated[str, typer.Argument(help="The cluster.")], root: Root = None) -> None:
+    """Print what kustomize builds from a cluster's overlay."""
+    from tunnelfleet.generate.overlay import OVERLAYS
+    from tunnelfleet.manifests.kustomize import KustomizeFailed, find_kustomize
+
+    place = repository(root)
+    selection(place, [name])
+    try:
+        built = find_kustomize().build(place / OVERLAYS / name)
+    except KustomizeFailed as error:
+        raise Unusable(str(error), f"run `tunnelfleet generate {name}`") from error
+    sys.stdout.buffer.write(built)
+
+
+@app.command()
+def explain(policy: Annotated[str, typer.Argument(help="Name of the policy.")]) -> None:
+    """Say what a policy asks and why, with an example that fails it and one that passes."""
+    from tunnelfleet.policies.registry import policies
+    from tunnelfleet.report import explanation
+
+    known = {one.name: one for one in policies()}
+    if policy not in known:
+        import difflib
+
+        close = difflib.get_close_matches(policy, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else "the policies are: " + ", ".join(known)
+        raise Unusable(f"no policy {policy}", hint)
+    sys.stdout.write(explanation.render(known[policy]))
+
+
+@app.command("list")
+def list_clusters(root: Root = None) -> None:
+    """Print the fleet as a table."""
+    from tunnelfleet.inventory.loading import load
+
+    place = repository(root)
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("CLUSTER", "GATEWAYS", "REMOTE", "PROFILE", "TUNNELS", "ANNOUNCED", "WAVE"):
+        shown.add_column(title, overflow="fold")
+    unread = []
+    for folder in selection(place, None):
+        reading = load(place, folder)
+        if reading.loaded is None:
+            unread.append(folder)
+            continue
+        spec = reading.loaded.cluster.spec
+        first = (folder, ", ".join(gateway.name for gateway in spec.gateways))
+        last = (", ".join(str(cidr) for cidr in spec.announced), str(spec.flux.wave))
+        for number, remote in enumerate(sorted(spec.remotes, key=lambda remote: remote.name)):
+            ahead, behind = (first, last) if number == 0 else (("", ""), ("", ""))
+            cells = (*ahead, remote.name, remote.profile, str(len(remote.tunnels)), *behind)
+            shown.add_row(*(Text(cell) for cell in cells))
+    _output().print(shown)
+    if unread:
+        raise Unusable(f"cannot be read: {', '.join(unread)}", "run `tunnelfleet check` to see why")
+
+
+@app.command()
+def reference(
+    check_only: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail where one is stale.")
+    ] = False,
+    root: Root = None,
+) -> None:
+    """Write the schema of cluster.yaml and the reference pages of docs/ from the code."""
+    from tunnelfleet import reference as pages
+
+    place = repository(root)
+    stale = pages.stale(place, app)
+    for path in stale:
+        _output().print(Text(f"{'stale' if check_only else 'written'}: {path}"))
+    if check_only:
+        if stale:
+            raise typer.Exit(FAILED)
+        return
+    pages.write(place, app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"tunnelfleet {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+@contextmanager
+def _progress(total: int, what: str) -> Iterator[Callable[[object], None]]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    console = _errors()
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda _: progress.advance(task)
+
+
+def _fail(message: str, hint: str) -> NoReturn:
+    console = _errors()
+    console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    if hint:
+        console.print(Text.assemble(("  fix: ", "green"), hint), soft_wrap=True)
+    raise SystemExit(UNUSABLE)
+
+
+def main() -> None:
+    """The entry of the console script: no exception reaches a person as a traceback."""
+    from tunnelfleet.changes import GitFailed
+    from tunnelfleet.manifests.kustomize import KustomizeNotFound
+
+    try:
+        app()
+    except Unusable as error:
+        _fail(str(error), error.hint)
+    except (GitFailed, KustomizeNotFound) as error:
+        _fail(str(error), "")
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(UNUSABLE) from None
+    except KeyboardInterrupt:
+        _fail("interrupted", "nothing was left half-written")
+    except OSError as error:
+        _fail(
+            f"{error.filename or 'a file'}: {error.strerror or error}", "check the path and its permissions"
+        )

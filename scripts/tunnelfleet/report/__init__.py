@@ -1,0 +1,1 @@
+"""How findings are shown: to a person, to a program, to a code host."""
