@@ -90,9 +90,11 @@ def flux_paths_exist(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
 @policy(
     "flux-prune-and-wait",
     Scope.RENDERED,
-    asks="Flux prunes what was removed from Git, waits until what it applied is ready, and is suspended only where "
+    asks="Flux prunes what was removed from Git, waits until what it applied is ready, and is "
+    "suspended only where "
     "the inventory says so.",
-    why="Without prune a removed tunnel runs on; without wait a broken gateway looks like a successful rollout, "
+    why="Without prune a removed tunnel runs on; without wait a broken gateway looks like a "
+    "successful rollout, "
     "and dependsOn orders nothing.",
     failing="spec: {prune: false, wait: true}",
     passing="spec: {prune: true, wait: true}",
@@ -117,9 +119,11 @@ def _spec(data: dict[str, Any]) -> dict[str, Any]:
 @policy(
     "namespace-consistent",
     Scope.RENDERED,
-    asks="Everything of the cluster lives in spec.namespace, but for Cilium's settings in kube-system and Flux's "
+    asks="Everything of the cluster lives in spec.namespace, but for Cilium's settings in "
+    "kube-system and Flux's "
     "objects in flux-system.",
-    why="A pod finds ConfigMaps and Secrets in its own namespace only, and what lies elsewhere is not cleaned up "
+    why="A pod finds ConfigMaps and Secrets in its own namespace only, and what lies elsewhere is "
+    "not cleaned up "
     "with it.",
     failing="kind: Secret\nmetadata: {name: ipsec-psk, namespace: default}",
     passing="kind: Secret\nmetadata: {name: ipsec-psk, namespace: ipsec-tunnel}",
@@ -162,9 +166,11 @@ _EXPECTED: dict[str, str | None] = {
 @policy(
     "preshared-keys-provided",
     Scope.RENDERED,
-    asks="Each tunnel's key, and each BGP password, is an entry of an encrypted Secret or of an ExternalSecret; "
+    asks="Each tunnel's key, and each BGP password, is an entry of an encrypted Secret or of an "
+    "ExternalSecret; "
     "no two tunnels share a key.",
-    why="A gateway without its key never comes up, and one key for two tunnels lets either end pose as the other.",
+    why="A gateway without its key never comes up, and one key for two tunnels lets either end pose "
+    "as the other.",
     failing="presharedKey: {secretName: ipsec-psk, key: site}   # on both tunnels",
     passing="presharedKey: {secretName: ipsec-psk, key: site-a} # and site-b on the other",
 )

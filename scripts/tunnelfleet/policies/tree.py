@@ -62,7 +62,8 @@ class Tree:
     "orphan-overlays",
     Scope.TREE,
     asks="Every folder under overlays/ belongs to a cluster under clusters/.",
-    why="An overlay without a cluster is nobody's intent and is kept by nobody; a cluster that was removed or "
+    why="An overlay without a cluster is nobody's intent and is kept by nobody; a cluster that was "
+    "removed or "
     "renamed leaves one behind.",
     failing="overlays/iceland-old/   # and no clusters/iceland-old/cluster.yaml",
     passing="overlays/iceland-prod/  # beside clusters/iceland-prod/cluster.yaml",
@@ -83,7 +84,8 @@ def orphan_overlays(tree: Tree) -> Iterator[LocatedProblem]:
     asks="No file of the repository holds a key, a password or an unencrypted Secret.",
     why="What was once pushed to Git is known to everyone who ever clones it.",
     failing="kind: Secret\nmetadata: {name: ipsec-psk}\nstringData:\n  site-a: correct-horse-battery-staple",
-    passing="kind: Secret\nmetadata: {name: ipsec-psk}\nstringData:\n  site-a: ENC[AES256_GCM,data:...]\nsops: {}",
+    passing="kind: Secret\nmetadata: {name: ipsec-psk}\nstringData:\n  site-a: "
+    "ENC[AES256_GCM,data:...]\nsops: {}",
 )
 def no_plaintext_secrets(tree: Tree) -> Iterator[LocatedProblem]:
     for path in tree.files:
@@ -93,7 +95,8 @@ def no_plaintext_secrets(tree: Tree) -> Iterator[LocatedProblem]:
             yield LocatedProblem(
                 Location(path, leak.line, leak.column),
                 f"{leak.what} in plain text",
-                "take it out, replace it wherever it is used (it is no secret any more), and keep the new one "
+                "take it out, replace it wherever it is used (it is no secret any more), and keep "
+                "the new one "
                 f"encrypted by sops in clusters/<name>/secrets/; what only looks like one says `{ALLOWED}`",
                 cluster=_cluster_of(path),
             )
