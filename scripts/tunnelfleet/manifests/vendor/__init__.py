@@ -1,0 +1,1 @@
+"""Maintainers' tool: fetch the public definitions of every supported kind and write them to schemas/."""
