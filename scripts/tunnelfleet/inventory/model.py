@@ -21,6 +21,7 @@ from tunnelfleet.inventory.fields import (
 )
 
 ProfileName = Literal["gcp-ha-vpn", "aws-vpn", "azure-vpn", "generic"]
+Initiator = Literal["local", "remote", "either"]
 
 
 def alias(field: str) -> str:
@@ -48,12 +49,13 @@ class Model(BaseModel):
 class SecretKey(Model):
     """One entry of a Kubernetes Secret in the cluster's namespace."""
 
-    secret_name: Name
+    secret_name: Annotated[Name, Field(examples=["ipsec-psk"])]
     """Name of the Secret, kept encrypted (or as an ExternalSecret) in clusters/<name>/secrets/."""
     key: Annotated[
         str,
         Field(
             min_length=1,
+            examples=["gcp-us-central1-a"],
             json_schema_extra={"pattern": "^[-._a-zA-Z0-9]+$", "maxLength": 253},
         ),
     ]
@@ -63,9 +65,9 @@ class SecretKey(Model):
 class Metadata(Model):
     """What the cluster is called."""
 
-    name: Name
+    name: Annotated[Name, Field(examples=["iceland-prod"])]
     """The cluster's name: the name of its folder under clusters/."""
-    labels: dict[str, str] = {}
+    labels: Annotated[dict[str, str], Field(examples=[{"environment": "prod"}])] = {}
     """Labels for people and selectors, such as environment or region."""
 
 
@@ -83,22 +85,29 @@ class Networks(Model):
 class Gateway(Model):
     """A fixed node that ends tunnels."""
 
-    name: Name
+    name: Annotated[Name, Field(examples=["a"])]
     """Short name, the suffix of the gateway's Deployment: `a` gives ipsec-tunnel-a."""
-    node: Annotated[str, Field(min_length=1, json_schema_extra={"maxLength": 253})]
+    node: Annotated[
+        str,
+        Field(
+            min_length=1,
+            examples=["np-aaaaaaaa-1.eu-iceland1-a.compute.internal"],
+            json_schema_extra={"maxLength": 253},
+        ),
+    ]
     """The Kubernetes node's name, as `kubectl get nodes` prints it."""
-    internal_ip: Address
+    internal_ip: Annotated[Address, Field(examples=["172.27.48.11"])]
     """The node's address inside the cluster's network."""
-    public_ip: Address
+    public_ip: Annotated[Address, Field(examples=["203.0.113.11"])]
     """The public address that the remote site sees this gateway as, and its IKE identity."""
 
 
 class ClusterBgp(Model):
     """The cluster's AS numbers."""
 
-    local_asn: AsNumber
+    local_asn: Annotated[AsNumber, Field(examples=[65010])]
     """The AS that remote sites peer with."""
-    internal_asn: AsNumber
+    internal_asn: Annotated[AsNumber, Field(examples=[65020])]
     """The AS inside the cluster, never shown to a remote site."""
     password: SecretKey = SecretKey(secret_name="ipsec-bgp", key="password")
     """The password (TCP MD5) of the BGP sessions between nodes."""
@@ -107,38 +116,39 @@ class ClusterBgp(Model):
 class Inside(Model):
     """The addresses inside one tunnel, between which BGP runs."""
 
-    local: Address
+    local: Annotated[Address, Field(examples=["169.254.10.2"])]
     """The gateway's address."""
-    peer: Address
+    peer: Annotated[Address, Field(examples=["169.254.10.1"])]
     """The remote site's address."""
-    cidr: Cidr
+    cidr: Annotated[Cidr, Field(examples=["169.254.10.0/30"])]
     """The /30 that both lie in, within 169.254.0.0/16."""
+
+
+Identity = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9@._:-]+$", examples=["vpn.example.net"])]
 
 
 class Identities(Model):
     """IKE identities where they are not the public addresses."""
 
-    local: (
-        Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9@._:-]+$")] | None
-    ) = None
+    local: Identity | None = None
     """The gateway's identity; default its publicIP."""
-    peer: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9@._:-]+$")] | None = (
-        None
-    )
+    peer: Identity | None = None
     """The remote side's identity; default the peerAddress."""
 
 
 class Tunnel(Model):
     """One IPsec tunnel from a gateway to the remote site."""
 
-    gateway: Name
+    gateway: Annotated[Name, Field(examples=["a"])]
     """Name of the gateway that ends the tunnel."""
-    peer_address: Address
+    peer_address: Annotated[Address, Field(examples=["198.51.100.34"])]
     """The remote site's public address."""
     inside: Inside
+    """The addresses inside the tunnel, between which BGP runs."""
     preshared_key: SecretKey
     """Where the pre-shared key is kept; the key itself is never written here."""
     identities: Identities = Identities()
+    """IKE identities, where they are not publicIP and peerAddress."""
 
 
 class Bfd(Model):
@@ -150,7 +160,7 @@ class Bfd(Model):
     """Packets missed until the session is down."""
 
 
-Proposal = Annotated[str, Field(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)+$")]
+Proposal = Annotated[str, Field(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)+$", examples=["aes256gcm16-ecp384"])]
 Seconds = Annotated[int, Field(ge=1, le=86400)]
 
 
@@ -169,7 +179,7 @@ class Overrides(Model):
     """Seconds without traffic after which the peer is asked whether it is alive."""
     replay_window: Annotated[int, Field(ge=1024, le=4096, multiple_of=32)] | None = None
     """Packets of the anti-replay window."""
-    initiator: Literal["local", "remote", "either"] | None = None
+    initiator: Initiator | None = None
     """Who starts IKE: the gateway, the remote site, or either."""
     keepalive: Annotated[int, Field(ge=1, le=21845)] | None = None
     """BGP keepalive interval in seconds."""
@@ -181,18 +191,20 @@ class Overrides(Model):
     """Prefixes taken from the remote site before the session is closed."""
     maximum_advertised: Annotated[int, Field(ge=1, le=1000000)] | None = None
     """Prefixes that the remote site takes from us."""
+    inside_allowed: Annotated[list[Cidr], Field(min_length=1, examples=[["169.254.21.0/24"]])] | None = None
+    """Ranges that addresses inside tunnels may come from, within 169.254.0.0/16: sovereign clouds differ."""
     mtu: Annotated[int, Field(ge=576, le=9000)] | None = None
-    """Largest IP packet, in bytes, that is sent into the tunnel."""
+    """Largest IP packet, in bytes, that is sent into the tunnel; the TCP MSS is 40 less."""
 
 
 class Remote(Model):
     """A remote site; the same site wherever its name is the same in the fleet."""
 
-    name: Name
+    name: Annotated[Name, Field(examples=["gcp-us-central1"])]
     """Name of the site."""
     profile: ProfileName
     """What kind of VPN gateway the site runs; see docs/profiles.md."""
-    asn: AsNumber
+    asn: Annotated[AsNumber, Field(examples=[64514])]
     """The site's AS number."""
     accepted_cidrs: Annotated[list[Cidr], Field(min_length=1)]
     """Import allow-list: these ranges and more specifics of them are taken, nothing else."""
@@ -201,6 +213,7 @@ class Remote(Model):
     bgp_password: SecretKey | None = None
     """The password (TCP MD5) of the BGP sessions with the site, where it asks for one."""
     overrides: Overrides = Overrides()
+    """What the site does differently from its profile."""
 
 
 class Flux(Model):
@@ -229,6 +242,7 @@ class Spec(Model):
     namespace: Name = "ipsec-tunnel"
     """Namespace that everything but Cilium's settings lives in."""
     networks: Networks
+    """The cluster's own address ranges."""
     local_cidrs: Annotated[list[Cidr], Field(min_length=1)]
     """What may talk to the remote sites; covers every range under networks."""
     advertised_cidrs: list[Cidr] = []
@@ -238,10 +252,13 @@ class Spec(Model):
     gateways: Annotated[list[Gateway], Field(min_length=2)]
     """At least two, on distinct nodes: the remote side needs static addresses."""
     bgp: ClusterBgp
+    """The cluster's AS numbers."""
     remotes: Annotated[list[Remote], Field(min_length=1)]
     """One or more remote sites."""
     flux: Flux = Flux()
+    """How Flux keeps the cluster."""
     cilium: Cilium = Cilium()
+    """The cluster's CNI."""
 
     @property
     def announced(self) -> list[IPv4Interface]:
@@ -257,4 +274,6 @@ class Cluster(Model):
     kind: Literal["Cluster"]
     """Kind of this file."""
     metadata: Metadata
+    """What the cluster is called."""
     spec: Spec
+    """The cluster's side of the tunnels and its remote sites."""
