@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from tunnelfleet.generate.overlay import OVERLAYS
+from tunnelfleet.generate.files import OVERLAYS
 from tunnelfleet.inventory.loading import CLUSTERS
 
 # What every overlay is made with: a change here concerns every cluster.

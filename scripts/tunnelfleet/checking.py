@@ -14,7 +14,8 @@ from pathlib import Path
 import yaml
 
 from tunnelfleet.findings import Finding, Location, Severity, has_errors
-from tunnelfleet.generate.overlay import OVERLAYS, generate
+from tunnelfleet.generate.files import OVERLAYS
+from tunnelfleet.generate.overlay import generate
 from tunnelfleet.generate.topology import Topology
 from tunnelfleet.generate.tree import FLUX_FILES, differences
 from tunnelfleet.inventory.document import Document, read

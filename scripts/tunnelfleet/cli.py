@@ -163,7 +163,7 @@ def generate(
 @app.command()
 def render(name: Annotated[str, typer.Argument(help="The cluster.")], root: Root = None) -> None:
     """Print what kustomize builds from a cluster's overlay."""
-    from tunnelfleet.generate.overlay import OVERLAYS
+    from tunnelfleet.generate.files import OVERLAYS
     from tunnelfleet.manifests.kustomize import KustomizeFailed, find_kustomize
 
     place = repository(root)

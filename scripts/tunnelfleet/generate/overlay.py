@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from tunnelfleet.generate.cilium import cilium_files
-from tunnelfleet.generate.files import Files, manifest
+from tunnelfleet.generate.files import OVERLAYS, Files, manifest
 from tunnelfleet.generate.flux import FLUX_NAMESPACE, flux_files
 from tunnelfleet.generate.gateway import gateway_files
 from tunnelfleet.generate.routes import client_files, reflector_files
 from tunnelfleet.generate.topology import PlannedGateway, Topology
 from tunnelfleet.inventory.loading import CLUSTERS, LoadedCluster
 from tunnelfleet.inventory.secrets import SecretFolder, read_secrets
-
-OVERLAYS = "overlays"
 
 
 def generate(root: Path, loaded: LoadedCluster) -> Files:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from tunnelfleet.generate.files import MARK, Files
-from tunnelfleet.generate.overlay import OVERLAYS
+from tunnelfleet.generate.files import MARK, OVERLAYS, Files
 from tunnelfleet.inventory.loading import CLUSTERS
 from tunnelfleet.inventory.secrets import SECRETS
 
