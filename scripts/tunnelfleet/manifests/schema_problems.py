@@ -143,9 +143,7 @@ class _Words:
                 message = "the same value stands twice"
         return Detail(path, keyword, message, hint)
 
-    def _forms(
-        self, path: tuple[str | int, ...], keyword: str, forms: list[list[ValidationError]]
-    ) -> Iterator[Detail]:
+    def _forms(self, path: tuple[str | int, ...], keyword: str, forms: list[list[ValidationError]]) -> Iterator[Detail]:
         """A value that fits none of its forms: where each asks for one field, the choice of them."""
         found = [[detail for error in form for detail in self.of(error)] for form in forms]
         missing = [form[0] for form in found if len(form) == 1 and form[0].keyword == "required"]
@@ -220,7 +218,7 @@ def _close(value: object, choices: Sequence[str]) -> str:
 
 
 def _type_hint(types: Sequence[str], value: object, *, hide: bool) -> str:
-    if isinstance(value, bool | int | float) and "string" in types:
+    if isinstance(value, bool | int | float) and list(types) == ["string"]:
         shown = str(value).lower() if isinstance(value, bool) else str(value)
         return "put the value in quotes" if hide else f'put it in quotes: "{shown}"'
     if isinstance(value, str) and {"integer", "number"} & set(types) and re.fullmatch(r"-?[0-9]+", value):

@@ -7,6 +7,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
@@ -153,14 +154,13 @@ class _KindSchema:
 
     def details(self, manifest: dict[str, Any]) -> list[Detail]:
         """What this schema refuses in a manifest."""
-        try:
+        # ValueError: a date, bytes or a key that is no string, none of which JSON has
+        with suppress(ValueError):
             if self._validator.is_valid(manifest):
                 return []
-        except ValueError:
-            # a date, bytes or a key that is no string: JSON, which the API server gets, has none of them
-            manifest = _as_json(manifest)
-        manifest = _without_nulls(manifest) if self._nulls_anywhere else _without_metadata_nulls(manifest)
-        return list(details(self._validator.iter_errors(manifest), self._schema, manifest))
+        plain = _as_json(manifest)
+        plain = _without_nulls(plain) if self._nulls_anywhere else _without_metadata_nulls(plain)
+        return list(details(self._validator.iter_errors(plain), self._schema, plain))
 
 
 class _DistinctItems:
@@ -180,6 +180,9 @@ def _merge(found: list[tuple[str, list[Detail]]], schemas: int) -> list[SchemaPr
     for minor, problems in found:
         for problem in problems:
             by_place.setdefault((problem.path, problem.keyword), []).append((minor, problem))
+    refusing: dict[tuple[str | int, ...], set[str]] = {}
+    for (path, _), refusals in by_place.items():
+        refusing.setdefault(path, set()).update(minor for minor, _ in refusals)
     merged = []
     for (path, _), refusals in by_place.items():
         minor, detail = refusals[-1]
@@ -188,7 +191,8 @@ def _merge(found: list[tuple[str, list[Detail]]], schemas: int) -> list[SchemaPr
             merged.append(SchemaProblem("", path, place + detail.message, detail.hint))
         else:
             message = f"{place}{detail.message} in Kubernetes {minor}"
-            merged.append(SchemaProblem(minor, path, message, _release_hint(minor)))
+            hint = detail.hint if len(refusing[path]) == schemas else _release_hint(minor)
+            merged.append(SchemaProblem(minor, path, message, hint))
     return sorted(merged, key=_order)
 
 
@@ -259,7 +263,7 @@ def _without_metadata_nulls(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_json(value: Any) -> Any:
-    """A value that YAML gave as the JSON that reaches the API server."""
+    """A value that YAML gave, as the JSON that reaches the API server."""
     if isinstance(value, Mapping):
         return {_key(key): _as_json(child) for key, child in value.items()}
     if isinstance(value, list | tuple):
@@ -269,7 +273,7 @@ def _as_json(value: Any) -> Any:
         return text + "Z" if "T" in text and "+" not in text else text
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return value
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def _key(key: object) -> str:

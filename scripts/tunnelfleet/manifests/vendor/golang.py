@@ -11,9 +11,7 @@ _STRING = re.compile(r"^((?://.*\n)*)type (\w+) string", re.MULTILINE)
 _CONSTANT = re.compile(r'^\s*(?:const )?\w+\s+(\w+)\s*=\s*"([^"]*)"', re.MULTILINE)
 _TAG = re.compile(r'json:"([^",]*)([^"]*)"')
 # string types of k8s.io/api that take only their constants, though they are not marked as enumerations
-_UNMARKED = frozenset(
-    {"ContainerRestartPolicy", "OSName", "RecursiveReadOnlyMode", "ResourceResizeRestartPolicy"}
-)
+_UNMARKED = frozenset({"ContainerRestartPolicy", "OSName", "RecursiveReadOnlyMode", "ResourceResizeRestartPolicy"})
 _CONTAINERS = re.compile(r"^(?:\*|\[\])+")
 
 
@@ -46,9 +44,7 @@ def read_types(sources: Iterable[str]) -> Types:
     for source in sources:
         structs.update((found[1], _fields(found[2])) for found in _STRUCT.finditer(source))
         enums.update(
-            (found[2], set())
-            for found in _STRING.finditer(source)
-            if "+enum" in found[1] or found[2] in _UNMARKED
+            (found[2], set()) for found in _STRING.finditer(source) if "+enum" in found[1] or found[2] in _UNMARKED
         )
         constants += _CONSTANT.findall(source)
     for type_name, value in constants:

@@ -35,7 +35,10 @@ def kubernetes_definitions(published: Mapping[str, Any], packages: Mapping[str, 
                     required = field.name in definition.get("required", ())
                     _limit_values(definition["properties"][field.name], values, may_be_empty=not required)
     for (name, field_name), limits in FIELD_LIMITS.items():
-        definitions[name]["properties"][field_name].update(limits)
+        limited = definitions[name]["properties"][field_name]
+        if "$ref" in limited:
+            raise ValueError(f"{name}.{field_name} is a reference, beside which draft-07 ignores limits")
+        limited.update(limits)
     return definitions
 
 

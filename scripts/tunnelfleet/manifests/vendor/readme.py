@@ -56,8 +56,7 @@ def readme(files: Sequence[str], sources: Sequence[Source]) -> str:
         newest=KUBERNETES_MINORS[-1],
         minors=" and ".join(KUBERNETES_MINORS),
         sources="\n".join(
-            f"| {source.name} | {source.version} | {source.licence} | {source.used_for} |"
-            for source in sources
+            f"| {source.name} | {source.version} | {source.licence} | {source.used_for} |" for source in sources
         ),
         files="\n".join(f"- [{name}]({name})" for name in files),
     )

@@ -24,8 +24,7 @@ def with_children(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
     for keyword in _SCHEMAS_BY_NAME:
         if keyword in changed:
             changed[keyword] = {
-                name: change(child) if isinstance(child, dict) else child
-                for name, child in changed[keyword].items()
+                name: change(child) if isinstance(child, dict) else child for name, child in changed[keyword].items()
             }
     for keyword in _ONE_SCHEMA:
         if isinstance(changed.get(keyword), dict):
