@@ -221,6 +221,13 @@ class TestTwoReleases:
         assert problem.kubernetes == ""
 
 
+def test_what_breaks_two_rules_of_one_schema_is_said_once() -> None:
+    both = {"endpointSelector": {}, "nodeSelector": {}, "ingress": [{"fromCIDRSet": [{}, {}]}]}
+
+    for text in said({**example(CILIUM), "spec": both}):
+        assert "in Kubernetes" not in text
+
+
 class TestNulls:
     def test_kubernetes_takes_a_null_field_as_one_that_is_not_set(self) -> None:
         manifest = put(example("deployment-apps-v1"), "metadata/creationTimestamp", None)

@@ -187,7 +187,7 @@ def _merge(found: list[tuple[str, list[Detail]]], schemas: int) -> list[SchemaPr
     for (path, _), refusals in by_place.items():
         minor, detail = refusals[-1]
         place = f"{path_text(path)}: " if path else ""
-        if len(refusals) == schemas:
+        if len({minor for minor, _ in refusals}) == schemas:
             merged.append(SchemaProblem("", path, place + detail.message, detail.hint))
         else:
             message = f"{place}{detail.message} in Kubernetes {minor}"
