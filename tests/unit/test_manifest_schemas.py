@@ -222,7 +222,7 @@ class TestTwoReleases:
 
 
 def test_what_breaks_two_rules_of_one_schema_is_said_once() -> None:
-    both = {"endpointSelector": {}, "nodeSelector": {}, "ingress": [{"fromCIDRSet": [{}, {}]}]}
+    both: dict[str, Any] = {"endpointSelector": {}, "nodeSelector": {}, "ingress": [{"fromCIDRSet": [{}, {}]}]}
 
     for text in said({**example(CILIUM), "spec": both}):
         assert "in Kubernetes" not in text
