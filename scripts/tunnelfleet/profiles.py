@@ -8,7 +8,6 @@ two complete. docs/profiles.md is generated from here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
@@ -93,15 +92,6 @@ class Profile:
         return re.fullmatch(self.key_pattern, key) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Contradiction:
-    """Two values of a profile that cannot both hold; `field` is the one to change."""
-
-    field: str
-    message: str
-    hint: str
-
-
 def effective(remote: Remote) -> Profile:
     """The remote's profile with what the inventory overrides for this remote."""
     changes = {
@@ -119,24 +109,6 @@ def _as_in_profile(value: Any) -> Any:
     if isinstance(value, IPv4Interface):
         return value.network
     return tuple(_as_in_profile(item) for item in value) if isinstance(value, list) else value
-
-
-def contradictions(profile: Profile) -> Iterator[Contradiction]:
-    """What overrides can break between values that are each valid; nothing for the profiles themselves."""
-    if profile.hold < 3 * profile.keepalive:
-        message = f"a hold time of {profile.hold} s is less than three keepalives of {profile.keepalive} s"
-        hint = f"write hold: {3 * profile.keepalive} or keepalive: {profile.hold // 3}"
-        yield Contradiction("hold", f"{message} (RFC 4271, section 4.4)", hint)
-    if profile.esp_lifetime > profile.ike_lifetime:
-        message = (
-            f"a CHILD SA of {profile.esp_lifetime} s outlives its IKE SA of {profile.ike_lifetime} s, "
-            "which ends it"
-        )
-        yield Contradiction("esp_lifetime", message, f"write espLifetime: {profile.ike_lifetime} or less")
-    for network in profile.inside_allowed:
-        if not network.subnet_of(LINK_LOCAL):
-            message = f"{network} is outside {LINK_LOCAL}"
-            yield Contradiction("inside_allowed", message, f"write a range of {LINK_LOCAL}")
 
 
 def _profile(name: ProfileName, title: str, **facts: tuple[Any, str]) -> Profile:
@@ -162,9 +134,7 @@ _MTU = (
     f"{_OURS}: fits a path of 1,460 bytes, since AES-GCM in UDP adds 20 + 8 + 8 + 8 + 16 + 2, padded to 4 "
     "(RFC 3948, section 2.1; RFC 4303, section 2; RFC 4106, sections 3 and 6)"
 )
-_DPD = (
-    f"{_OURS}: either side may ask at any time (RFC 7296, section 2.4), and a dead peer is noticed in seconds"
-)
+_DPD = f"{_OURS}: either side may ask at any time (RFC 7296, section 2.4), and a dead peer is noticed in seconds"
 _REPLAY = f"{_OURS}: at 1 Gb/s and more, packets overtake each other by hundreds (RFC 4303, section 3.4.3)"
 _CEILING = f"{_OURS}: a ceiling on mistakes; the site may announce as many as it likes"
 _METADATA = "169.254.169.254 is the metadata server"
@@ -295,7 +265,7 @@ _PROFILES = (
         keepalive=(60, f"{_FAQ_BFD} Timers below the default of 60 and 180 s are not reliable"),
         hold=(180, f"{_FAQ_BFD} Timers below the default of 60 and 180 s are not reliable"),
         bfd=(None, f"{_FAQ_BFD} No"),
-        maximum_prefixes=(4000, f"{_OURS}: as many as the gateway itself takes from all its peers"),
+        maximum_prefixes=(4000, f"{_OURS}: as many as the gateway takes from us"),
         maximum_advertised=(
             4000,
             f"{_FAQ}, How many prefixes can I advertise? The session is dropped beyond 4,000",

@@ -160,16 +160,20 @@ class Bfd(Model):
     """Packets missed until the session is down."""
 
 
-Proposal = Annotated[str, Field(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)+$", examples=["aes256gcm16-ecp384"])]
+IkeProposal = Annotated[
+    str, Field(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)+$", examples=["aes256gcm16-prfsha384-ecp384"])
+]
+# An AEAD cipher alone is a whole proposal where the site has no forward secrecy.
+EspProposal = Annotated[str, Field(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$", examples=["aes256gcm16-ecp384"])]
 Seconds = Annotated[int, Field(ge=1, le=86400)]
 
 
 class Overrides(Model):
     """What this remote does differently from its profile; every other value stays the profile's."""
 
-    ike_proposals: Annotated[list[Proposal], Field(min_length=1)] | None = None
+    ike_proposals: Annotated[list[IkeProposal], Field(min_length=1)] | None = None
     """IKE proposals in strongSwan's notation, the preferred first."""
-    esp_proposals: Annotated[list[Proposal], Field(min_length=1)] | None = None
+    esp_proposals: Annotated[list[EspProposal], Field(min_length=1)] | None = None
     """ESP proposals in strongSwan's notation, the preferred first."""
     ike_lifetime: Seconds | None = None
     """Seconds that an IKE SA lives at most."""
@@ -192,7 +196,7 @@ class Overrides(Model):
     maximum_advertised: Annotated[int, Field(ge=1, le=1000000)] | None = None
     """Prefixes that the remote site takes from us."""
     inside_allowed: Annotated[list[Cidr], Field(min_length=1, examples=[["169.254.21.0/24"]])] | None = None
-    """Ranges that addresses inside tunnels may come from, within 169.254.0.0/16: sovereign clouds differ."""
+    """Ranges that addresses inside tunnels may come from, within 169.254.0.0/16."""
     mtu: Annotated[int, Field(ge=576, le=9000)] | None = None
     """Largest IP packet, in bytes, that is sent into the tunnel; the TCP MSS is 40 less."""
 
