@@ -156,16 +156,29 @@ def algorithms_of(proposal: str) -> frozenset[str]:
     return frozenset(name for word in words for name in _ALGORITHMS[word])
 
 
+def image_root(want: str = "the image's tree") -> Path:
+    """The image root, for a test that wants what `want` says. Skips the test where it cannot be entered."""
+    named = os.environ.get("TUNNELFLEET_IMAGE_ROOT")
+    root = Path(named or REPOSITORY / ".cache" / "image-root")
+    if not (root / _CHARON[1:]).is_file():
+        if named:
+            pytest.fail(f"TUNNELFLEET_IMAGE_ROOT is {named}; expected a tree made by images/build --root")
+        pytest.skip(f"SKIPPED FOR WANT OF {want}, and there is no {root}: run make image-root as root")
+    if os.geteuid() != 0:
+        pytest.skip(f"SKIPPED FOR WANT OF ROOT: for {want}, only root can enter the image root {root}")
+    return root
+
+
 def frr_programs() -> Programs:
     """Where vtysh is, FRR 10.3 or later; zebra tells the version. Skips the test where it is nowhere."""
-    return _found("vtysh of FRR", FRR_NEEDED, "usr/bin/vtysh", ("zebra", "--version"))
+    return _found("vtysh of FRR", FRR_NEEDED, ("zebra", "--version"))
 
 
 def strongswan_programs() -> Programs:
     """Where charon and swanctl are, strongSwan 6.0 or later. Skips the test where they are nowhere."""
     if os.geteuid() != 0:
         pytest.skip("SKIPPED FOR WANT OF ROOT: charon needs a network namespace; run the tests as root")
-    return _found("charon of strongSwan", STRONGSWAN_NEEDED, _CHARON[1:], (_CHARON, "--version"))
+    return _found("charon of strongSwan", STRONGSWAN_NEEDED, (_CHARON, "--version"))
 
 
 def check_frr(configuration: str, programs: Programs | None = None) -> Verdict:
@@ -250,22 +263,13 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _found(what: str, needed: tuple[int, int], file: str, version: tuple[str, ...]) -> Programs:
+def _found(what: str, needed: tuple[int, int], version: tuple[str, ...]) -> Programs:
     """The programs of this machine, else those of the image root; else the test is skipped."""
     have = _version_here(version)
     if have >= needed:
         return Programs(None)
-    named = os.environ.get("TUNNELFLEET_IMAGE_ROOT")
-    root = Path(named or REPOSITORY / ".cache" / "image-root")
-    wanted = f"{what} {needed[0]}.{needed[1]} or later"
     here = f"this machine has {have[0]}.{have[1]}" if have > (0, 0) else "this machine has none"
-    if named and not (root / file).is_file():
-        pytest.fail(f"TUNNELFLEET_IMAGE_ROOT is {named}, where {file} is missing; name a tree of images/build --root")
-    if not (root / file).is_file():
-        pytest.skip(f"SKIPPED FOR WANT OF {wanted}: {here}, and {root} is no image root (make image-root)")
-    if os.geteuid() != 0:
-        pytest.skip(f"SKIPPED FOR WANT OF ROOT: {here}, and only root can enter the image root {root}")
-    return Programs(root)
+    return Programs(image_root(f"{what} {needed[0]}.{needed[1]} or later ({here})"))
 
 
 @cache
