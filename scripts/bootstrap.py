@@ -28,18 +28,6 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "setup-stamp"
 PYTHON = VENV / "bin" / "python"
 
-# Non-root use of apt: everything that it writes goes below one folder, and no hook of the system runs.
-APT_CONFIGURATION = """\
-Dir::State "{folder}/state";
-Dir::State::status "/var/lib/dpkg/status";
-Dir::Cache "{folder}/cache";
-Dir::Etc::Trusted "/etc/apt/trusted.gpg";
-Debug::NoLocking "true";
-APT::Sandbox::User "";
-Acquire::Languages "none";
-#clear APT::Update;
-"""
-
 
 class SetupError(Exception):
     """One way to set up failed; the text says how."""
@@ -69,8 +57,9 @@ def run(command: Sequence[object], folder: Path | None = None) -> None:
     except OSError as error:
         raise SetupError(str(error)) from error
     if done.returncode != 0:
-        lines = done.stdout.decode(errors="replace").strip().splitlines()[-8:]
-        raise SetupError("\n".join(lines) or f"{words[0]} failed with status {done.returncode}")
+        lines = done.stdout.decode(errors="replace").strip().splitlines()
+        told = [line for line in lines if not line.startswith("WARNING: Retrying")]
+        raise SetupError("\n".join(told[-8:]) or f"{words[0]} failed with status {done.returncode}")
 
 
 def works(python: str) -> bool:
@@ -87,13 +76,11 @@ def use_suitable_python() -> None:
         return
     for minor in range(20, OLDEST_PYTHON[1] - 1, -1):
         found = shutil.which(f"python3.{minor}")
-        if (
-            found
-            and subprocess.run([found, "-c", ""], stderr=subprocess.DEVNULL, check=False).returncode == 0
-        ):
+        if found and works(found):
             os.execv(found, [found, __file__])
+    oldest = ".".join(map(str, OLDEST_PYTHON))
     fail(
-        f"Python {'.'.join(map(str, OLDEST_PYTHON))} or later is needed; {sys.executable} is {sys.version.split()[0]}.\n"
+        f"Python {oldest} or later is needed; {sys.executable} is {sys.version.split()[0]}.\n"
         "  Debian 12 or later, Ubuntu 24.04 or later: sudo apt install python3\n"
         "  macOS: brew install python\n"
         "  Or name one: make setup PYTHON=/path/to/python3.12"
@@ -129,26 +116,18 @@ def is_current() -> bool:
 
 
 def pip_wheel_of_debian(folder: Path) -> Path:
-    """The pip wheel that Debian and Ubuntu package, downloaded without root into `folder`."""
-    installed = sorted(Path("/usr/share/python-wheels").glob("pip-*.whl"))
-    if installed:
-        return installed[-1]
-    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise SetupError("apt-get: not here")
-    for partial in ("state/lists/partial", "cache/archives/partial"):
-        (folder / partial).mkdir(parents=True)
-    configuration = folder / "apt.conf"
-    configuration.write_text(APT_CONFIGURATION.format(folder=folder))
-    say("fetching pip from the distribution's own package")
-    apt = ["apt-get", "-qq", "-c", configuration]
-    with contextlib.suppress(
-        SetupError
-    ):  # a source that has nothing to do with pip may be the one that fails
-        run([*apt, "update"])
-    run([*apt, "download", "python3-pip-whl"], folder)
-    for package in folder.glob("python3-pip-whl_*.deb"):
-        run(["dpkg-deb", "-x", package, folder / "unpacked"])
-    wheels = sorted(folder.glob("unpacked/usr/share/python-wheels/pip-*.whl"))
+    """The pip wheel that Debian and Ubuntu package: installed, or unpacked into `folder`."""
+    from tunnelfleet.debian import PackageUnavailable, unpack_package
+
+    where = Path("/usr/share/python-wheels")
+    wheels = sorted(where.glob("pip-*.whl"))
+    if not wheels:
+        say("fetching pip from the distribution's own package")
+        try:
+            root = unpack_package("python3-pip-whl", folder)
+        except PackageUnavailable as error:
+            raise SetupError(f"python3-pip-whl: {error}") from error
+        wheels = sorted((root / where.relative_to("/")).glob("pip-*.whl"))
     if not wheels:
         raise SetupError("python3-pip-whl holds no pip wheel")
     return wheels[-1]
@@ -183,7 +162,7 @@ def install_packages() -> None:
     with tempfile.TemporaryDirectory(prefix="tunnelfleet-setup-") as folder:
         ways = installers(Path(folder))
         while True:
-            name = "apt-get"
+            name = "apt"
             try:
                 name, command = next(ways)
                 say(f"installing the locked packages into .venv with {name}")

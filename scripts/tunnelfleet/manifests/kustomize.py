@@ -1,6 +1,6 @@
 """Find kustomize and run it.
 
-Looked for in this order: `$KUSTOMIZE`; `kustomize` 5 or later on the PATH; the release that `make setup`
+Looked for in this order: `$KUSTOMIZE`; `kustomize` 5 or later on the PATH; the one that `make setup`
 installed for the user; `kubectl kustomize` of kubectl 1.27 or later, the first with kustomize 5.
 """
 
@@ -22,9 +22,10 @@ VERSION_TIMEOUT_SECONDS = 30.0
 
 HOW_TO_GET_IT = f"""\
 Install kustomize 5 or later:
-  make setup        installs the pinned release {PINNED} for you where GitHub or Go can be reached
-  Debian, Ubuntu    download the release from https://github.com/kubernetes-sigs/kustomize/releases
-                    and put the program into a folder on your PATH, for example ~/.local/bin
+  make setup        installs {PINNED} for you where GitHub, or Go and its modules, can be reached
+  Debian 13         sudo apt install kustomize
+  Debian, Ubuntu    unpack a release from https://github.com/kubernetes-sigs/kustomize/releases
+                    into a folder on your PATH, for example ~/.local/bin
   macOS             brew install kustomize
   Go                go install sigs.k8s.io/kustomize/kustomize/v5@{PINNED}
 or name one: KUSTOMIZE=/path/to/kustomize"""
@@ -124,9 +125,13 @@ def find_kustomize(environment: Mapping[str, str] = os.environ) -> Kustomize:
 
 
 def installed_release(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where `make setup` puts the pinned kustomize for the user; it may not be there."""
+    """Where `make setup` installs kustomize for the user; it may not be there."""
     cache = environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME") or Path.home(), ".cache")
-    return Path(cache, "tunnelfleet", f"kustomize-{PINNED}")
+    return Path(cache, "tunnelfleet", "bin", "kustomize")
+
+
+# Debian's builds carry no number; only kustomize 5 and later say so in this form.
+_UNNUMBERED = "(devel)"
 
 
 class _Unusable(Exception):
@@ -151,6 +156,8 @@ def _inspect(program: str, environment: Mapping[str, str]) -> Kustomize:
     if Path(program).name.startswith("kubectl"):
         return _inspect_kubectl(program, environment)
     said = _ask([program, "version"], environment)
+    if said == _UNNUMBERED:
+        return Kustomize((program, "build"), said)
     version = _parse_version(said)
     if version is None:
         raise _Unusable(f"{program} does not tell its version: `version` said {said!r}.")

@@ -10,11 +10,14 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from io import BytesIO
 from pathlib import Path
+from textwrap import indent
+from urllib.request import urlopen
 
+from tunnelfleet.debian import PackageUnavailable, unpack_package
 from tunnelfleet.manifests.kustomize import PINNED, KustomizeNotFound, find_kustomize, installed_release
 
 RELEASES = "https://github.com/kubernetes-sigs/kustomize/releases/download"
@@ -36,13 +39,14 @@ class InstallFailed(Exception):
 
 
 def install(target: Path) -> None:
-    """Put the pinned kustomize at `target`: the release archive, else built with Go where that is installed.
+    """Put a kustomize at `target`: the pinned release, else the same built with Go where that is installed,
+    else the distribution's own (Debian 13 has kustomize 5.6).
 
     Raises:
-        InstallFailed: neither worked; one line for each.
+        InstallFailed: nothing worked; one line for each.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    ways: tuple[Callable[[Path], None], ...] = (_download, _build_with_go)
+    ways: tuple[Callable[[Path], None], ...] = (_download, _build_with_go, _take_from_debian)
     reasons: list[str] = []
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         program = Path(folder, "kustomize")
@@ -69,8 +73,7 @@ def unpack(archive: bytes, digest: str) -> bytes:
         raise InstallFailed(f"the downloaded archive has SHA-256 {found}, expected {digest}; it was not used")
     with tarfile.open(fileobj=BytesIO(archive), mode="r:gz") as files:
         program = files.extractfile("kustomize")
-        if program is None:
-            raise InstallFailed("the downloaded archive holds no kustomize")
+        assert program is not None  # the checksum settles what the archive holds
         return program.read()
 
 
@@ -86,9 +89,9 @@ def _download(program: Path) -> None:
     url = f"{RELEASES}/kustomize%2F{PINNED}/kustomize_{PINNED}_{name}.tar.gz"
     _say(f"installing kustomize {PINNED} from its release page")
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
+        with urlopen(url, timeout=TIMEOUT_SECONDS) as response:
             archive: bytes = response.read()
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise InstallFailed(f"{url}: {error}") from error
     program.write_bytes(unpack(archive, DIGESTS[name]))
 
@@ -115,6 +118,17 @@ def _build_with_go(program: Path) -> None:
         raise InstallFailed(f"go install {GO_PACKAGE}: {error}") from error
 
 
+def _take_from_debian(program: Path) -> None:
+    _say("installing kustomize from the distribution's own package")
+    folder = program.parent / "debian"
+    folder.mkdir()
+    try:
+        unpacked = unpack_package("kustomize", folder) / "usr/bin/kustomize"
+        unpacked.replace(program)
+    except (PackageUnavailable, OSError) as error:
+        raise InstallFailed(f"the distribution's package kustomize: {error}") from error
+
+
 def _say(message: str) -> None:
     print(f"setup: {message}", flush=True)
 
@@ -130,7 +144,7 @@ def main() -> int:
                 install(installed_release())
                 return 0
             except (InstallFailed, OSError) as failure:
-                reasons = f"{failure}\n"
+                reasons = f"kustomize could not be installed:\n{indent(str(failure), '  ')}\n"
         print(f"setup: {reasons}{missing}", file=sys.stderr)
         return 2
     return 0
