@@ -1,12 +1,13 @@
 """IPv4 ranges as sets of addresses: coverage, overlap and union, sorted and swept.
 
-Every question is answered on the half-open interval ``[first, last + 1)`` of each prefix, so nesting is
-overlap and several ranges together can cover one, however they are cut.
+Every question is answered on the half-open interval ``[first, end)`` of each prefix, so nesting is overlap and
+several ranges together can cover one, however they are cut. Two prefixes either nest or are disjoint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 from typing import Generic, TypeVar
@@ -26,7 +27,7 @@ class Tagged(Generic[Owner]):
 def span(network: IPv4Network) -> Span:
     """First address and the one after the last, as integers."""
     first = int(network.network_address)
-    return first, first + network.num_addresses
+    return first, first + (1 << (32 - network.prefixlen))
 
 
 def merge(networks: Iterable[IPv4Network]) -> list[Span]:
@@ -40,27 +41,23 @@ def merge(networks: Iterable[IPv4Network]) -> list[Span]:
     return merged
 
 
-def uncovered(
-    wanted: Iterable[IPv4Network], cover: Iterable[IPv4Network]
-) -> list[IPv4Network]:
+def uncovered(wanted: Iterable[IPv4Network], cover: Iterable[IPv4Network]) -> list[IPv4Network]:
     """The part of `wanted` that the union of `cover` leaves open, as the fewest prefixes, ascending."""
     gaps: list[Span] = []
     covering = merge(cover)
     index = 0
-    for start, end in merge(wanted):
-        first = start
+    for first, end in merge(wanted):
         while index < len(covering) and covering[index][1] <= first:
             index += 1
-        position = index
-        while first < end:
-            if position == len(covering) or covering[position][0] >= end:
-                gaps.append((first, end))
-                break
+        open_from, position = first, index
+        while position < len(covering) and covering[position][0] < end:
             cover_first, cover_end = covering[position]
-            if cover_first > first:
-                gaps.append((first, cover_first))
-            first = max(first, cover_end)
+            if cover_first > open_from:
+                gaps.append((open_from, cover_first))
+            open_from = cover_end
             position += 1
+        if open_from < end:
+            gaps.append((open_from, end))
     return list(to_networks(gaps))
 
 
@@ -76,32 +73,56 @@ def collapse(networks: Iterable[IPv4Network]) -> list[IPv4Network]:
 
 
 def overlaps(
-    prefixes: Sequence[Tagged[Owner]],
+    prefixes: Sequence[Tagged[Owner]], party: Callable[[Owner], Hashable] | None = None
 ) -> Iterator[tuple[Tagged[Owner], Tagged[Owner]]]:
-    """Each prefix that shares addresses with one before it, with the nearest that encloses it.
+    """Each prefix that lies within one of another party, after the nearest such one: ``(outer, inner)``.
 
-    Prefixes either nest or are disjoint, so one sweep over them in order of (first address, length) with a
-    stack of those still open finds every offender in O(n log n); `prefixes` keep their given order on ties.
+    By default every prefix is a party of its own. Of equal prefixes the later one is the inner. One sweep in
+    order of (first address, length) with a stack of the prefixes still open: O(n log n), since of one party
+    at most one prefix of each length is kept open.
     """
-    open_prefixes: list[Tagged[Owner]] = []
     ordered = sorted(
-        prefixes,
-        key=lambda tagged: (
-            int(tagged.network.network_address),
-            tagged.network.prefixlen,
-        ),
+        ((*span(tagged.network), index) for index, tagged in enumerate(prefixes)),
+        key=lambda item: (item[0], -item[1], item[2]),
     )
-    for tagged in ordered:
-        first = int(tagged.network.network_address)
-        while open_prefixes and span(open_prefixes[-1].network)[1] <= first:
-            open_prefixes.pop()
-        if open_prefixes:
-            yield open_prefixes[-1], tagged
-        open_prefixes.append(tagged)
+    still_open: list[tuple[int, int, Hashable, Tagged[Owner]]] = []
+    for first, end, index in ordered:
+        tagged = prefixes[index]
+        mine = index if party is None else party(tagged.owner)
+        while still_open and still_open[-1][1] <= first:
+            still_open.pop()
+        repeated = False
+        for outer_first, outer_end, theirs, outer in reversed(still_open):
+            if theirs != mine:
+                yield outer, tagged
+                break
+            repeated = repeated or (outer_first, outer_end) == (first, end)
+        if not repeated:
+            still_open.append((first, end, mine, tagged))
 
 
-def enclosing(
-    address: IPv4Address, networks: Iterable[IPv4Network]
-) -> IPv4Network | None:
-    """The first of `networks` that holds the address, or None."""
-    return next((network for network in networks if address in network), None)
+class Lookup(Generic[Owner]):
+    """Ranges arranged so that one that shares addresses with a given range is found in O(log n)."""
+
+    def __init__(self, prefixes: Iterable[Tagged[Owner]]) -> None:
+        # Whatever overlaps a range overlaps the outermost one around it, so the outermost ones are enough.
+        self._outermost: list[Tagged[Owner]] = []
+        self._firsts: list[int] = []
+        self._ends: list[int] = []
+        for tagged in sorted(prefixes, key=lambda each: (span(each.network)[0], each.network.prefixlen)):
+            first, end = span(tagged.network)
+            if not self._ends or first >= self._ends[-1]:
+                self._outermost.append(tagged)
+                self._firsts.append(first)
+                self._ends.append(end)
+
+    def touching(self, network: IPv4Network) -> Tagged[Owner] | None:
+        """The outermost range that shares an address with `network`, the lowest of several; None if none does."""
+        first, end = span(network)
+        at = bisect_right(self._firsts, first) - 1
+        if at >= 0 and self._ends[at] > first:
+            return self._outermost[at]
+        at += 1
+        if at < len(self._firsts) and self._firsts[at] < end:
+            return self._outermost[at]
+        return None

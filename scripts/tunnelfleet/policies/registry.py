@@ -35,11 +35,16 @@ NAMES = (
     "cidr-host-bits",
     "accepted-cidrs-disjoint-from-local",
     "accepted-cidrs-not-special",
+    "local-cidrs-not-special",
+    "names-distinct",
     "gateway-nodes-distinct",
     "gateway-addresses-distinct",
     "gateway-address-in-node-range",
     "gateway-reference-exists",
     "remote-uses-two-gateways",
+    "gateways-used",
+    "gateway-address-public",
+    "gateway-address-not-routed",
     "peer-address-not-routed",
     "peer-address-public",
     "inside-addresses-valid",
@@ -50,6 +55,9 @@ NAMES = (
     "asn-distinct",
     "asn-allowed-by-profile",
     "advertised-count-within-profile-limit",
+    "overrides-consistent",
+    "hold-supported-by-peer",
+    "bfd-supported-by-peer",
     "name-matches-folder",
     "kubernetes-names-valid",
     # the fleet
@@ -169,9 +177,7 @@ def policy(
 
 
 @overload
-def policy(
-    name: str, scope: Literal[Scope.FLEET], **about: Unpack[About]
-) -> Callable[[FleetCheck], FleetCheck]: ...
+def policy(name: str, scope: Literal[Scope.FLEET], **about: Unpack[About]) -> Callable[[FleetCheck], FleetCheck]: ...
 
 
 @overload
@@ -217,7 +223,8 @@ def run_cluster(loaded: LoadedCluster) -> list[Finding]:
 
 
 def run_fleet(fleet: Sequence[LoadedCluster]) -> list[Finding]:
-    """What the policies between clusters find, in the order of the places."""
+    """What the policies between clusters find, whatever order they are given in, in the order of the places."""
+    fleet = sorted(fleet, key=lambda loaded: loaded.folder)
     return _ordered(
         _finding(one, problem.cluster, problem)
         for one in policies(Scope.FLEET)
