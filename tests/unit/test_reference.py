@@ -14,8 +14,8 @@ import jsonschema_rs
 import pytest
 import typer
 import yaml
-from tests.support.fleets import cluster
 
+from tests.support.fleets import cluster
 from tunnelfleet import reference
 from tunnelfleet.cli import app
 from tunnelfleet.findings import Severity
