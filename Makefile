@@ -46,8 +46,8 @@ lint: setup ## Check style, types and shell scripts, and that generated schemas 
 	else echo "SKIPPED: shell scripts are not checked, because shellcheck is not installed" >&2; fi
 	@$(TUNNELFLEET) reference --check
 
-.PHONY: schemas
-schemas: setup ## Write schemas/cluster.schema.json and the generated pages of docs/
+.PHONY: reference
+reference: setup ## Write schemas/cluster.schema.json and the generated pages of docs/
 	@$(TUNNELFLEET) reference
 
 .PHONY: vendor-schemas
@@ -58,11 +58,11 @@ vendor-schemas: setup ## Write the schemas of Kubernetes, Flux and Cilium again 
 
 .PHONY: fuzz
 fuzz: setup ## Throw random inventories at the checks for FOR=60 seconds
-	@$(PY) tests/fuzz.py --seconds $(FOR)
+	@$(PY) tests/fuzz/fuzz.py --seconds $(FOR)
 
 .PHONY: bench
 bench: setup ## Measure fleets of 1, 100 and 1,000 clusters against bare kustomize
-	@$(PY) tests/bench.py
+	@$(PY) tests/bench/bench.py
 
 ##@ The checkout
 
@@ -90,7 +90,7 @@ lock: ## Resolve requirements.lock again (needs uv; UPGRADE=1 takes newer releas
 
 .PHONY: clean
 clean: ## Remove .venv and everything else that make wrote
-	rm -rf .venv build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find scripts tests base -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help

@@ -202,9 +202,7 @@ def main() -> int:
     with alone():
         if not is_current():
             make_environment()
-        return subprocess.run(
-            [PYTHON, "-P", "-m", "tunnelfleet.manifests.kustomize_release"], check=False
-        ).returncode
+        return subprocess.run([PYTHON, "-P", "-m", "tunnelfleet.manifests.kustomize_release"], check=False).returncode
 
 
 if __name__ == "__main__":

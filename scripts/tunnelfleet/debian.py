@@ -42,9 +42,7 @@ def unpack_package(name: str, folder: Path) -> Path:
     configuration = folder / "apt.conf"
     configuration.write_text(_APT_CONFIGURATION.format(folder=folder))
     apt = ["apt-get", "-qq", "-c", str(configuration)]
-    _run(
-        [*apt, "update"], folder, check=False
-    )  # a source that has nothing to do with it may be the one to fail
+    _run([*apt, "update"], folder, check=False)  # a source that has nothing to do with it may be the one to fail
     _run([*apt, "download", name], folder)
     root = folder / "root"
     for package in folder.glob("*.deb"):
