@@ -8,6 +8,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,11 @@ from shutil import which
 
 import pytest
 import yaml
+from tests.support.daemons import REPOSITORY, image_root
+
+# images/ is no part of the installed package
+sys.path.insert(0, str(REPOSITORY))
+
 from images.imagebuild.errors import BuildError
 from images.imagebuild.lock import Lock, compare, format_lock, parse_lock, pin
 from images.imagebuild.mirror import Source, sources_for_release
@@ -31,9 +37,7 @@ from images.imagebuild.tree import (
     read_installed,
     write_layer,
 )
-from tests.support.daemons import image_root
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGES = REPOSITORY / "images"
 PINNED = REPOSITORY / "base" / "image" / "kustomization.yaml"
 EPOCH = 1_700_000_000
