@@ -75,15 +75,13 @@ def _write(plan: Plan) -> str:
     _ranges(page, 1, "localCidrs", plan.local)
     _ranges(page, 1, "advertisedCidrs", plan.advertised)
     page.entry(1, "nodeInterface", scalar(plan.interface))
-    few = len(plan.gateways) < 2
-    page.entry(
-        1,
-        "gateways",
-        "" if plan.gateways else "[]",
-        _import("at least two on distinct nodes are needed; add what is missing" if few else ""),
-    )
+    few = "cluster.yaml needs two gateways on distinct nodes; add what is missing" if len(plan.gateways) < 2 else ""
+    if plan.gateways:
+        page.entry(1, "gateways")
+    else:
+        page.entry(1, "gateways", "[]", _import(few))
     for gateway in plan.gateways:
-        _gateway(page, gateway)
+        _gateway(page, gateway, few)
     page.entry(1, "bgp")
     _marked(page, 2, "localASN", plan.local_asn)
     _marked(page, 2, "internalASN", plan.internal_asn)
@@ -91,8 +89,8 @@ def _write(plan: Plan) -> str:
     return page.text
 
 
-def _gateway(page: Page, gateway: ImportedGateway) -> None:
-    page.entry(3, "name", scalar(gateway.name), first=True)
+def _gateway(page: Page, gateway: ImportedGateway, remark: str) -> None:
+    _marked(page, 3, "name", Marked(gateway.name, remark), first=True)
     _marked(page, 3, "node", gateway.node)
     _marked(page, 3, "internalIP", gateway.internal_ip)
     _marked(page, 3, "publicIP", gateway.public_ip)

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from tunnelfleet.chart.notes import NoteKind, Notes
-from tunnelfleet.chart.reading import cidr_of, note_complaint
+from tunnelfleet.chart.reading import UNKNOWN_ADDRESS, cidr_of, note_complaint
 from tunnelfleet.chart.values import Value
 from tunnelfleet.findings import Location
 from tunnelfleet.inventory.fields import read_cidr
 
+UNKNOWN_RANGE = f"{UNKNOWN_ADDRESS}/32"
+"""Stands where no range is known; it can be read, and the policies refuse it."""
 _WORDS = {
     "nodes": re.compile(r"\bnodes?\b", re.IGNORECASE),
     "pods": re.compile(r"\bpods?\b", re.IGNORECASE),
@@ -73,7 +75,7 @@ def _role(role: str, found: tuple[list[Value], str] | None, where: Location, not
     if found is None:
         message = f"which of localCidrs are the {role}' ranges cannot be told"
         notes.add(NoteKind.UNKNOWN, where, message, f"write them into networks.{role}; {_ASK[role]}")
-        return Role((), f"unknown; write which of localCidrs are the {role}' ranges; {_ASK[role]}")
+        return Role((UNKNOWN_RANGE,), f"unknown; write which of localCidrs are the {role}' ranges; {_ASK[role]}")
     values, reason = found
     for value in values:
         message = f"{value.text} is only guessed to be the {role}' range: {reason}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tunnelfleet.chart.gateways import ImportedGateway, plan_gateways
-from tunnelfleet.chart.networks import Role, guess_roles
+from tunnelfleet.chart.networks import UNKNOWN_RANGE, Role, guess_roles
 from tunnelfleet.chart.notes import NoteKind, Notes
 from tunnelfleet.chart.reading import Marked, address_of, cidr_of, mark_asn, note_complaint
 from tunnelfleet.chart.site import InsideAddresses, mark_inside, mark_peer, mark_profile
@@ -113,7 +113,7 @@ def make_plan(values: ChartValues, name: str, options: ImportOptions, notes: Not
     internal = [address for tunnel in values.tunnels if (address := address_of(tunnel.internal_ip.text))]
     where = values.local[0].location if values.local else values.location
     roles = guess_roles(values.local, internal, where, notes)
-    nodes = [cidr.network for text in roles["nodes"].ranges if (cidr := cidr_of(text))]
+    nodes = [cidr.network for text in roles["nodes"].ranges if text != UNKNOWN_RANGE and (cidr := cidr_of(text))]
     gateways = plan_gateways(values, nodes, options.public_ips, notes)
     remote_asn = mark_asn(values.peer_asn, "bgp.peerASN", notes)
     profile, profile_remark = mark_profile(values, remote_asn, options.profile, notes)
