@@ -11,6 +11,10 @@ BIN         := .venv/bin
 PY          := $(BIN)/python -P
 TUNNELFLEET := $(BIN)/tunnelfleet
 
+# Lists the shell scripts of the tree, each ended by a zero byte.
+SHELL_SCRIPTS := grep -rlI --null -E '^\#!/(usr/)?bin/(env )?(ba)?sh' \
+  --exclude-dir=.git --exclude-dir=.venv --exclude-dir=.cache --exclude='*.md' --exclude='*.py' .
+
 # Targets of one folder stand in that folder.
 -include images/image.mk
 
@@ -40,9 +44,8 @@ lint: setup ## Check style, types and shell scripts, and that generated schemas 
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check
 	@$(BIN)/mypy --no-error-summary
-	@if PATH="$(BIN):$$PATH" command -v shellcheck >/dev/null; \
-	then git grep --untracked -lzE '^#!/(usr/)?bin/(env )?(ba)?sh' -- . ':!*.md' ':!*.py' \
-	  | PATH="$(BIN):$$PATH" xargs -0 shellcheck; \
+	@PATH="$(BIN):$$PATH"; if command -v shellcheck >/dev/null; \
+	then $(SHELL_SCRIPTS) | xargs -0 shellcheck; \
 	else echo "SKIPPED: shell scripts are not checked, because shellcheck is not installed" >&2; fi
 	@$(TUNNELFLEET) reference --check
 
@@ -95,6 +98,6 @@ clean: ## Remove .venv and everything else that make wrote
 
 .PHONY: help
 help:
-	@awk 'BEGIN { FS = ":.*## " } \
-	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	@awk 'BEGIN { FS = ":.*## " }; \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) }; \
 	  /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
