@@ -15,7 +15,7 @@ from .build import build_layer, read_recipe
 from .errors import BuildError
 from .mirror import host_sources, sources_for_release
 from .oci import file_digest, write_layout
-from .output import replacing, require_root, unpack
+from .output import refuse_foreign, replacing, require_root, unpack
 
 IMAGES = Path(__file__).resolve().parent.parent
 LOCK = IMAGES / "image.lock"
@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     if options.root:
         require_root()
+        refuse_foreign(options.root, _stamp(options.root))
+    if options.oci:
+        refuse_foreign(options.oci, _layout_mark(options.oci))
     locked = locks.parse_lock(LOCK.read_text(), LOCK.name) if LOCK.exists() else None
     epoch = _epoch(None if options.lock else locked)
     sources = (str(options.sources),) if options.sources else sources_for_release(host_sources())
@@ -107,11 +110,20 @@ def _architecture() -> str:
     return name
 
 
+def _stamp(root: Path) -> Path:
+    """The file beside a tree that tells its digest."""
+    return root.with_name(f"{root.name}.layer")
+
+
+def _layout_mark(oci: Path) -> Path:
+    """The file that every OCI image layout has."""
+    return oci / "oci-layout"
+
+
 def _publish_root(target: Path, layer: Path, digest: str) -> None:
-    stamp = target.with_name(f"{target.name}.layer")
-    with replacing(target, stamp) as fresh:
+    with replacing(target, _stamp(target)) as fresh:
         unpack(layer, fresh)
-    stamp.write_text(f"{digest}\n")
+    _stamp(target).write_text(f"{digest}\n")
     print(f"tree      {target} ({digest})")
 
 
@@ -121,7 +133,7 @@ def _publish_oci(target: Path, layer: Path, built: locks.Lock) -> locks.Lock:
         "org.opencontainers.image.title": "tunnelfleet",
         "org.opencontainers.image.version": built.tag,
     }
-    with replacing(target, target / "oci-layout") as fresh:
+    with replacing(target, _layout_mark(target)) as fresh:
         image = write_layout(fresh, layer, architecture=built.architecture, epoch=built.epoch, labels=labels)
     print(f"image     {target} ({layer.stat().st_size >> 20} MiB, {image.layer.size >> 20} MiB compressed)")
     print(f"tag       {built.tag}")

@@ -14,15 +14,9 @@ from .errors import BuildError
 
 @contextmanager
 def replacing(target: Path, mark: Path) -> Iterator[Path]:
-    """An empty folder that takes the place of `target` when the block ends well.
-
-    An older `target` is removed only where `mark`, which every build leaves, is there and nothing is mounted
-    below; else BuildError says so.
-    """
+    """An empty folder that takes the place of `target` when the block ends well; see `refuse_foreign`."""
     target = target.absolute()
-    if target.exists() and not (target.is_dir() and (mark.exists() or not any(target.iterdir()))):
-        raise BuildError(f"{target} was not written by images/build; remove it or name another folder")
-    refuse_mounts(target, Path("/proc/self/mounts"))
+    refuse_foreign(target, mark)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
         fresh = Path(scratch) / "fresh"
@@ -31,6 +25,17 @@ def replacing(target: Path, mark: Path) -> Iterator[Path]:
         if target.exists():
             target.rename(Path(scratch) / "old")
         fresh.rename(target)
+
+
+def refuse_foreign(target: Path, mark: Path) -> None:
+    """Raise BuildError where the folder is not ours to remove: `mark`, which every build leaves, is missing.
+
+    An empty folder may be taken; nothing may be mounted below.
+    """
+    target = target.absolute()
+    if target.exists() and not (target.is_dir() and (mark.exists() or not any(target.iterdir()))):
+        raise BuildError(f"{target} was not written by images/build; remove it or name another folder")
+    refuse_mounts(target, Path("/proc/self/mounts"))
 
 
 def refuse_mounts(target: Path, mounts: Path) -> None:
