@@ -58,6 +58,10 @@ def _note_key(tunnel: ChartTunnel, profile: Profile, notes: Notes) -> None:
 def note_next(values: ChartValues, plan: Plan, options: ImportOptions, notes: Notes) -> None:
     """Notes what is left to do, as commands to copy."""
     folder = shlex.quote(f"clusters/{plan.name}/secrets")
+    message = (
+        "the next commands encrypt for the recipient in .sops.yaml, and everyone can read what the examples' opens"
+    )
+    notes.add(NoteKind.NEXT, values.location, message, "put your own age recipient into .sops.yaml first")
     namespace = plan.namespace.value
     if any(tunnel.key.text for tunnel in values.tunnels):
         given = f" --remote-name {options.remote_name}" if options.remote_name else ""
@@ -69,8 +73,9 @@ def note_next(values: ChartValues, plan: Plan, options: ImportOptions, notes: No
         message = "cluster.yaml holds no key; this moves the old ones into an encrypted Secret, unseen"
         notes.add(NoteKind.NEXT, values.location, message, command)
     command = (
-        f"printf 'apiVersion: v1\\nkind: Secret\\nmetadata: {{name: ipsec-bgp, namespace: {namespace}}}\\n"
-        f'stringData: {{password: %s}}\\n\' "$(openssl rand -hex 24)" | {_encrypt(folder, "ipsec-bgp")}'
+        f"mkdir -p {folder} && printf '%s\\n' 'apiVersion: v1' 'kind: Secret'"
+        f" 'metadata: {{name: ipsec-bgp, namespace: {namespace}}}'"
+        f' "stringData: {{password: $(openssl rand -hex 24)}}" | {_encrypt(folder, "ipsec-bgp")}'
     )
     message = "the chart's BGP sessions between the nodes had no password; this makes one, unseen"
     notes.add(NoteKind.NEXT, values.location, message, command)

@@ -43,6 +43,6 @@ class Notes:
 
     @property
     def ordered(self) -> tuple[Note, ...]:
-        """By kind, then by place; what is left to do comes last."""
+        """By kind, then by place, then as they came up; what is left to do comes last, in its order."""
         kinds = list(NoteKind)
-        return tuple(sorted(self.items, key=lambda note: (kinds.index(note.kind), note.location, note.message)))
+        return tuple(sorted(self.items, key=lambda note: (kinds.index(note.kind), note.location)))
