@@ -6,16 +6,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from tunnelfleet import __version__
+from tunnelfleet.create import import_chart, new
+from tunnelfleet.edges import UNUSABLE, Root, Unusable, errors, output, repository, selection
 
 app = typer.Typer(
     name="tunnelfleet",
@@ -27,7 +27,6 @@ app = typer.Typer(
 )
 
 FAILED = 1
-UNUSABLE = 2
 
 
 class Format(StrEnum):
@@ -39,59 +38,16 @@ class Format(StrEnum):
     SARIF = "sarif"
 
 
-Root = Annotated[
-    Path | None,
-    typer.Option(
-        "--root", metavar="DIR", help="The repository to work on; default: the one around this folder."
-    ),
-]
-Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Clusters; default: all.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Clusters; default: all.")]
 
-
-class Unusable(Exception):
-    """The command or its input cannot be used: what is wrong, and what to do."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
-def _errors() -> Console:
-    return Console(stderr=True, highlight=False)
-
-
-def _output() -> Console:
-    return Console(highlight=False)
-
-
-def repository(root: Path | None) -> Path:
-    """The repository's root: the given folder, or the nearest one above that has clusters/ and base/."""
-    if root is not None:
-        if not root.is_dir():
-            raise Unusable(f"--root {root}: no such folder")
-        return root.resolve()
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "clusters").is_dir() and (folder / "base").is_dir():
-            return folder
-    raise Unusable(f"no tunnelfleet repository at or above {here}", "go into one, or name it with --root DIR")
-
-
-def selection(root: Path, names: list[str] | None) -> list[str]:
-    """The named clusters' folders, or all; raises Unusable for a name that is not there."""
-    from tunnelfleet.inventory.loading import cluster_folders
-
-    folders = cluster_folders(root)
-    for name in names or []:
-        if name not in folders:
-            raise Unusable(f"no cluster {name}", f"there are: {', '.join(folders) or 'none yet'}")
-    return sorted(set(names)) if names else folders
+app.command("new")(new)
+app.command("import-chart")(import_chart)
 
 
 @app.command()
 def check(
     names: Names = None,
-    output: Annotated[Format, typer.Option("--format", help="How findings are printed.")] = Format.TEXT,
+    shape: Annotated[Format, typer.Option("--format", help="How findings are printed.")] = Format.TEXT,
     changed_since: Annotated[
         str | None,
         typer.Option(metavar="REV", help="Render only the clusters that differ from this Git revision."),
@@ -115,14 +71,14 @@ def check(
     with _progress(count, "checking") as step:
         report = checking.check(place, find_kustomize(), selected, step)
     findings = report.concerning(set(names)) if names else report.findings
-    if output is Format.JSON:
+    if shape is Format.JSON:
         sys.stdout.write(json.render(findings, len(report.inspections)))
-    elif output is Format.GITHUB:
+    elif shape is Format.GITHUB:
         sys.stdout.write(github.render(findings))
-    elif output is Format.SARIF:
+    elif shape is Format.SARIF:
         sys.stdout.write(sarif.render(findings))
     else:
-        console = _output()
+        console = output()
         text.show(console, place, findings)
         console.print(text.table(report))
         console.print(text.summary(report, findings))
@@ -133,9 +89,7 @@ def check(
 @app.command()
 def generate(
     names: Names = None,
-    check_only: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail where the tree differs.")
-    ] = False,
+    check_only: Annotated[bool, typer.Option("--check", help="Write nothing; fail where the tree differs.")] = False,
     root: Root = None,
 ) -> None:
     """Write the overlays and Flux objects that the inventories ask for."""
@@ -144,7 +98,7 @@ def generate(
 
     place = repository(root)
     folders = selection(place, names)
-    console = _output()
+    console = output()
     failed = unusable = False
     for outcome in generating.generate_all(place, folders, everything=not names, write=not check_only):
         text.show(console, place, outcome.findings)
@@ -213,16 +167,14 @@ def list_clusters(root: Root = None) -> None:
             ahead, behind = (first, last) if number == 0 else (("", ""), ("", ""))
             cells = (*ahead, remote.name, remote.profile, str(len(remote.tunnels)), *behind)
             shown.add_row(*(Text(cell) for cell in cells))
-    _output().print(shown)
+    output().print(shown)
     if unread:
         raise Unusable(f"cannot be read: {', '.join(unread)}", "run `tunnelfleet check` to see why")
 
 
 @app.command()
 def reference(
-    check_only: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail where one is stale.")
-    ] = False,
+    check_only: Annotated[bool, typer.Option("--check", help="Write nothing; fail where one is stale.")] = False,
     root: Root = None,
 ) -> None:
     """Write the schema of cluster.yaml and the reference pages of docs/ from the code."""
@@ -231,7 +183,7 @@ def reference(
     place = repository(root)
     stale = pages.stale(place, app)
     for path in stale:
-        _output().print(Text(f"{'stale' if check_only else 'written'}: {path}"))
+        output().print(Text(f"{'stale' if check_only else 'written'}: {path}"))
     if check_only:
         if stale:
             raise typer.Exit(FAILED)
@@ -257,7 +209,7 @@ def _main(
 @contextmanager
 def _progress(total: int, what: str) -> Iterator[Callable[[object], None]]:
     """A progress bar on a terminal, nothing elsewhere."""
-    console = _errors()
+    console = errors()
     if not console.is_terminal:
         yield lambda _: None
         return
@@ -268,7 +220,7 @@ def _progress(total: int, what: str) -> Iterator[Callable[[object], None]]:
 
 
 def _fail(message: str, hint: str) -> NoReturn:
-    console = _errors()
+    console = errors()
     console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
     if hint:
         console.print(Text.assemble(("  fix: ", "green"), hint), soft_wrap=True)
@@ -292,6 +244,4 @@ def main() -> None:
     except KeyboardInterrupt:
         _fail("interrupted", "nothing was left half-written")
     except OSError as error:
-        _fail(
-            f"{error.filename or 'a file'}: {error.strerror or error}", "check the path and its permissions"
-        )
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}", "check the path and its permissions")

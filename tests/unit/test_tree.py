@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunnelfleet.generate import tree
 from tunnelfleet.generate.files import header
 from tunnelfleet.generate.tree import Drift, ForeignFile, apply, differences, orphans
 
@@ -108,7 +108,7 @@ def test_a_linked_folder_stops_it_before_anything_changes(tmp_path: Path) -> Non
 def test_a_failure_half_way_puts_everything_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     apply(tmp_path, "north", WANTED)
     before = snapshot(tmp_path)
-    replace, calls = tree.os.replace, []
+    replace, calls = os.replace, []
 
     def fail_at_the_second(source: Path, target: Path) -> None:
         calls.append(target)
@@ -116,7 +116,7 @@ def test_a_failure_half_way_puts_everything_back(tmp_path: Path, monkeypatch: py
             raise OSError("disk full")
         replace(source, target)
 
-    monkeypatch.setattr(tree.os, "replace", fail_at_the_second)
+    monkeypatch.setattr(os, "replace", fail_at_the_second)
     with pytest.raises(OSError, match="disk full"):
         apply(tmp_path, "north", {path: text + "more: 1\n" for path, text in WANTED.items()})
     assert snapshot(tmp_path) == before
