@@ -43,6 +43,8 @@ def accepted_cidrs_disjoint_from_local(loaded: LoadedCluster) -> Iterator[Proble
 def _instead(network: IPv4Network, rest: list[IPv4Network]) -> str:
     if not rest:
         return f"remove {network}: all of it is the cluster's own"
+    if len(rest) > 8:
+        return "write the remote site's own ranges in its place"
     return f"write {listed(rest, 8)} in its place, as far as they are the remote site's"
 
 
@@ -65,7 +67,7 @@ def accepted_cidrs_not_special(loaded: LoadedCluster) -> Iterator[Problem]:
             inside_special = each.network.subnet_of(special.network)
             yield Problem(
                 each.owner,
-                f"{each.network} {'is the default route' if default else f'overlaps {special}'}",
+                f"{each.network} {'is the default route' if default else special.relation(each.network)}",
                 f"remove {each.network}"
                 if inside_special and not default
                 else "list the ranges that the remote site really has, such as 10.0.0.0/16",

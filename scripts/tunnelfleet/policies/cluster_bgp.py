@@ -25,7 +25,7 @@ _RESERVED_ASNS = {
 def _asn_defect(asn: int) -> str | None:
     """Why no router may have this AS number, if so."""
     if not 0 <= asn <= 4294967295:
-        return "AS numbers have 32 bits (RFC 6793)"
+        return "AS numbers are 1 to 4294967294 (RFC 6793)"
     return _RESERVED_ASNS.get(asn)
 
 
@@ -111,7 +111,7 @@ def asn_allowed_by_profile(loaded: LoadedCluster) -> Iterator[Problem]:
             yield Problem(
                 (*placed.path, "asn"),
                 f"remote `{remote.name}` has AS {remote.asn}, which {profile.title} cannot have ({place})",
-                f"write the AS number of the site's router: {_either(profile.remote_asns)}",
+                f"write the AS number of the site's router: {listed(profile.remote_asns, 9, 'or')}",
                 (place,),
             )
         refused = [asns for asns in profile.local_asns_refused if local_asn in asns]
@@ -124,10 +124,6 @@ def asn_allowed_by_profile(loaded: LoadedCluster) -> Iterator[Problem]:
                 f"write another private AS number, such as {_free_asn(loaded)}",
                 (place,),
             )
-
-
-def _either(asns: tuple[object, ...]) -> str:
-    return " or ".join(str(each) for each in asns)
 
 
 def _free_asn(loaded: LoadedCluster) -> int:
@@ -174,7 +170,7 @@ def advertised_count_within_profile_limit(loaded: LoadedCluster) -> Iterator[Pro
             yield Problem(
                 path,
                 f"{path[-1]} announce {len(announced)} ranges, remote `{placed.remote.name}` takes {limit} ({place})",
-                f"write the same addresses as {len(fewest)} ranges: {listed(fewest)}"
+                f"write the same addresses as {listed(fewest)}"
                 if len(fewest) <= limit
                 else f"set advertisedCidrs to at most {limit} wider ranges",
                 (place,),

@@ -155,7 +155,7 @@ def gateway_reference_exists(loaded: LoadedCluster) -> Iterator[Problem]:
     for placed in tunnels(loaded):
         name = placed.tunnel.gateway
         if name not in known:
-            close = get_close_matches(name, known, n=1)
+            close = [other for other in known if other == name.lower()] or get_close_matches(name, known, n=1)
             place = loaded.locate(*GATEWAYS)
             yield Problem(
                 (*placed.path, "gateway"),

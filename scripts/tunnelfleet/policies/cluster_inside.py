@@ -173,7 +173,8 @@ spec:
 """,
 )
 def inside_ranges_disjoint(loaded: LoadedCluster) -> Iterator[Problem]:
-    placed_ranges = inside(loaded)
+    # elsewhere is for inside-addresses-valid
+    placed_ranges = [each for each in inside(loaded) if each.network.subnet_of(LINK_LOCAL)]
     for outer, inner in overlaps(placed_ranges):
         place = loaded.locate(*outer.owner)
         remote = loaded.cluster.spec.remotes[int(inner.owner[2])]

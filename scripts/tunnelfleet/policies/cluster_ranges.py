@@ -94,12 +94,12 @@ def advertised_within_local(loaded: LoadedCluster) -> Iterator[Problem]:
 def networks_disjoint(loaded: LoadedCluster) -> Iterator[Problem]:
     for outer, inner in overlaps(cluster_networks(loaded)):
         place = loaded.locate(*outer.owner)
-        twice = outer.network == inner.network and called(outer.owner) == called(inner.owner)
+        one_list = called(outer.owner) == called(inner.owner)
         yield Problem(
             inner.owner,
             f"{called(inner.owner)} {inner.network} overlaps {called(outer.owner)} {outer.network} ({place})",
-            "remove one of the two"
-            if twice
+            f"remove {inner.network}: the other holds it"
+            if one_list
             else "nodes, pods and Services have ranges of their own: correct one of the two",
             (place,),
         )
@@ -167,7 +167,7 @@ def local_cidrs_not_special(loaded: LoadedCluster) -> Iterator[Problem]:
     for each in [*cluster_networks(loaded), *local(loaded), *advertised]:
         special = not_routable(each.network)
         if special is not None:
-            what = "is the default route" if each.network.prefixlen == 0 else f"overlaps {special}"
+            what = special.relation(each.network) if each.network.prefixlen else "is the default route"
             yield Problem(
                 each.owner,
                 f"{called(each.owner)} {each.network} {what}",

@@ -110,9 +110,9 @@ def called(path: YamlPath) -> str:
     return ".".join(str(part) for part in path if isinstance(part, str) and part not in ("spec", "remotes"))
 
 
-def listed(items: Sequence[object], most: int = 4) -> str:
+def listed(items: Sequence[object], most: int = 4, last: str = "and") -> str:
     """Items as a message lists them: a few of them, and how many more there are."""
     texts = [str(item) for item in items[:most]]
     if len(items) > most:
         texts.append(f"{len(items) - most} more")
-    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+    return f" {last} ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)

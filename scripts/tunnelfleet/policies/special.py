@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from tunnelfleet.prefixes import Lookup, Tagged
+
 
 @dataclass(frozen=True, slots=True)
 class SpecialRange:
@@ -17,6 +19,10 @@ class SpecialRange:
 
     def __str__(self) -> str:
         return f"{self.network} ({self.meaning}, {self.source})"
+
+    def relation(self, network: IPv4Network) -> str:
+        """How a range that shares addresses with this one is to it, for a message."""
+        return f"lies in {self}" if network.subnet_of(self.network) else f"holds {self}"
 
 
 def _special(network: str, meaning: str, source: str, routable: bool = False) -> SpecialRange:
@@ -39,11 +45,17 @@ SPECIAL = (
 )
 
 
+_ANY = Lookup(Tagged(special.network, special) for special in SPECIAL)
+_NOT_ROUTABLE = Lookup(Tagged(special.network, special) for special in SPECIAL if not special.routable)
+
+
 def not_public(network: IPv4Network) -> SpecialRange | None:
     """The special range that keeps `network` from being reached over the Internet, if there is one."""
-    return next((special for special in SPECIAL if special.network.overlaps(network)), None)
+    found = _ANY.touching(network)
+    return found.owner if found else None
 
 
 def not_routable(network: IPv4Network) -> SpecialRange | None:
     """The special range in `network` that no router may carry, if there is one."""
-    return next((special for special in SPECIAL if not special.routable and special.network.overlaps(network)), None)
+    found = _NOT_ROUTABLE.touching(network)
+    return found.owner if found else None
