@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.support.daemons import Charon, algorithms_of, check_frr, running_charon
 
+from tests.support.daemons import Charon, algorithms_of, check_frr, running_charon
 from tunnelfleet.profiles import PROFILES, Profile
 
 FRR = """\

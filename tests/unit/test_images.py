@@ -8,7 +8,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +15,6 @@ from shutil import which
 
 import pytest
 import yaml
-from tests.support.daemons import REPOSITORY, image_root
-
-# images/ is no part of the installed package
-sys.path.insert(0, str(REPOSITORY))
 
 from images.imagebuild.errors import BuildError
 from images.imagebuild.lock import Lock, compare, format_lock, parse_lock, pin
@@ -37,6 +32,7 @@ from images.imagebuild.tree import (
     read_installed,
     write_layer,
 )
+from tests.support.daemons import REPOSITORY, image_root
 
 IMAGES = REPOSITORY / "images"
 PINNED = REPOSITORY / "base" / "image" / "kustomization.yaml"
