@@ -20,10 +20,11 @@ from tunnelfleet.chart import (
     import_chart,
     import_options,
     keys_secret,
+    open_values,
 )
 from tunnelfleet.findings import Finding
 from tunnelfleet.inventory.document import Document, parse
-from tunnelfleet.inventory.loading import LoadedCluster, validate
+from tunnelfleet.inventory.loading import LoadedCluster, load, validate
 from tunnelfleet.inventory.model import Cluster
 from tunnelfleet.policies.registry import run_cluster
 
@@ -172,6 +173,18 @@ def test_missing_keys_take_what_the_chart_itself_ships() -> None:
 
 def test_the_same_values_always_give_the_same_text() -> None:
     assert imported() == imported()
+
+
+def test_the_migrated_example_keeps_what_its_comments_do_not_call_mended() -> None:
+    reading = load(Path(__file__).parents[2], "iceland-migrated")
+    assert reading.loaded is not None, reading.findings
+    example, sample_spec = reading.loaded.cluster.spec, cluster_of(imported()).spec
+    kept = ("namespace", "networks", "local_cidrs", "advertised_cidrs", "node_interface", "bgp")
+    assert [getattr(example, key) for key in kept] == [getattr(sample_spec, key) for key in kept]
+    assert [gateway.node for gateway in example.gateways] == [gateway.node for gateway in sample_spec.gateways]
+    remote, sample_remote = example.remotes[0], sample_spec.remotes[0]
+    assert (remote.asn, remote.profile) == (sample_remote.asn, sample_remote.profile)
+    assert [tunnel.inside for tunnel in remote.tunnels] == [tunnel.inside for tunnel in sample_remote.tunnels]
 
 
 # What the sample got wrong: a remark on the line, a note, and then a finding
@@ -444,6 +457,27 @@ def test_what_is_not_the_chart_is_refused(values: Any) -> None:
 def test_any_line_ending_will_do(ending: str) -> None:
     text = VALUES.read_text().replace("\n", ending)
     assert import_chart(document(text), "north", NOTHING).text == imported().text
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a: [", b"a: &x 1\nb: *x\n", b"a" * 2_000_000])
+def test_a_file_that_cannot_be_read_is_a_finding(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "values.yaml"
+    path.write_bytes(content)
+    opened, findings = open_values(path)
+    assert opened is None
+    assert len(findings) == 1
+
+
+def test_a_file_that_is_not_there_is_a_finding(tmp_path: Path) -> None:
+    assert "cannot be read" in open_values(tmp_path / "values.yaml")[1][0].message
+
+
+def test_notes_name_the_file_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(VALUES.parent.parent)
+    opened, findings = open_values(Path("data/chart-values.yaml"))
+    assert opened is not None
+    assert findings == []
+    assert {note.location.file for note in import_chart(opened, "north", NOTHING).notes} == {"data/chart-values.yaml"}
 
 
 # Keys

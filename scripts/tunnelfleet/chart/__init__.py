@@ -6,6 +6,7 @@ from tunnelfleet.chart.importing import Imported, import_chart
 from tunnelfleet.chart.keys import keys_secret
 from tunnelfleet.chart.notes import Note, NoteKind
 from tunnelfleet.chart.plan import ImportOptions, import_options
+from tunnelfleet.chart.values import open_values
 
 __all__ = [
     "ImportOptions",
@@ -15,4 +16,5 @@ __all__ = [
     "import_chart",
     "import_options",
     "keys_secret",
+    "open_values",
 ]

@@ -75,7 +75,7 @@ def note_next(values: ChartValues, plan: Plan, options: ImportOptions, notes: No
     command = (
         f"mkdir -p {folder} && printf '%s\\n' 'apiVersion: v1' 'kind: Secret'"
         f" 'metadata: {{name: ipsec-bgp, namespace: {namespace}}}'"
-        f' "stringData: {{password: $(openssl rand -hex 24)}}" | {_encrypt(folder, "ipsec-bgp")}'
+        f" \"stringData: {{password: '$(openssl rand -hex 24)'}}\" | {_encrypt(folder, 'ipsec-bgp')}"
     )
     message = "the chart's BGP sessions between the nodes had no password; this makes one, unseen"
     notes.add(NoteKind.NEXT, values.location, message, command)

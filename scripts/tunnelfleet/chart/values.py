@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tunnelfleet.chart.notes import NoteKind, Notes
-from tunnelfleet.findings import Location
-from tunnelfleet.inventory.document import Document, YamlPath
+from tunnelfleet.findings import Finding, Location
+from tunnelfleet.inventory.document import Document, YamlPath, parse, read
 from tunnelfleet.inventory.fields import shown
 
 # The chart's own values.yaml: what counted where a user's file left a key out.
@@ -90,6 +92,13 @@ class ChartValues:
     peer_asn: Value
     internal_asn: Value
     tunnels: tuple[ChartTunnel, ...]
+
+
+def open_values(path: Path) -> tuple[Document | None, list[Finding]]:
+    """The file wherever it is, None where it cannot be used, and what is wrong with it; links are followed."""
+    target = Path(os.path.realpath(path))
+    document, findings = read(target.parent, target)
+    return parse(str(path), document.text) if document is not None else (None, findings)
 
 
 def is_chart(document: Document) -> bool:
