@@ -119,21 +119,21 @@ def import_chart(
 ) -> None:
     """Turn the Helm chart's values into a cluster.yaml, and say what is wrong or unknown in them."""
     from tunnelfleet import chart
-    from tunnelfleet.inventory.document import read
 
     options, problems = chart.import_options(remote_name, profile, public_ip or (), accept or (), namespace)
     if problems:
         raise Unusable("flags cannot be used:\n  " + "\n  ".join(problems))
-    source = values.absolute()
-    document, findings = read(source.parent, source)
+    document, findings = chart.open_values(values)
     if document is None or findings:
         lines = [f"{finding.location}: {finding.message}; {finding.hint}" for finding in findings]
         raise Unusable("the values cannot be read:\n  " + "\n  ".join(lines))
-    document.file = str(values)
     if keys:
         if sys.stdout.isatty():
             raise Unusable("the keys are not shown on a terminal", "pipe them: … --keys | sops encrypt …")
-        sys.stdout.write(chart.keys_secret(document, name, options) or "")
+        secret = chart.keys_secret(document, name, options)
+        if secret is None:
+            raise Unusable(f"{values} holds no keys")
+        sys.stdout.write(secret)
         return
     place = _new_file(repository(root), name)
     imported = chart.import_chart(document, name, options)
