@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -26,12 +26,11 @@ MAXIMUM_DEPTH = 32
 YamlPath = tuple[str | int, ...]
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_BOOLEANS = {
-    text: text[0] in "tT"
-    for text in ("true", "True", "TRUE", "false", "False", "FALSE")
-}
+_BOOLEANS = {text: text[0] in "tT" for text in ("true", "True", "TRUE", "false", "False", "FALSE")}
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+# What YAML does not allow (version 1.2, section 5.1).
+_STRAY = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _STRING_TAG = "tag:yaml.org,2002:str"
 
 
@@ -61,7 +60,21 @@ class _Refused(Exception):
 
     def __init__(self, message: str, hint: str, mark: Any = None) -> None:
         super().__init__(message)
-        self.message, self.hint, self.mark = message, hint, mark
+        self.message, self.hint = message, hint
+        self.line: int = mark.line + 1 if mark else 1
+        self.column: int = mark.column + 1 if mark else 1
+
+
+class _Mark(NamedTuple):
+    """A place as the parser's own marks have it: counted from 0."""
+
+    line: int
+    column: int
+
+    @classmethod
+    def after(cls, text: str) -> _Mark:
+        """Where the text that follows `text` starts."""
+        return cls(text.count("\n"), len(text) - text.rfind("\n") - 1)
 
 
 def read(root: Path, path: Path) -> tuple[Document | None, list[Finding]]:
@@ -70,7 +83,7 @@ def read(root: Path, path: Path) -> tuple[Document | None, list[Finding]]:
     try:
         text = _read_text(root, path)
     except _Refused as refused:
-        return None, [_finding(file, refused.message, refused.hint)]
+        return None, [_finding(file, refused)]
     return parse(file, text)
 
 
@@ -81,20 +94,13 @@ def parse(file: str, text: str) -> tuple[Document | None, list[Finding]]:
     try:
         _Builder(document, findings).build(text)
     except _Refused as refused:
-        line, column = (
-            (refused.mark.line + 1, refused.mark.column + 1) if refused.mark else (1, 1)
-        )
-        findings.append(_finding(file, refused.message, refused.hint, line, column))
-        return None, findings
+        return None, [*findings, _finding(file, refused)]
     return document, findings
 
 
-def _finding(
-    file: str, message: str, hint: str, line: int = 1, column: int = 1
-) -> Finding:
-    return Finding(
-        READING, Severity.ERROR, None, Location(file, line, column), message, hint
-    )
+def _finding(file: str, refused: _Refused) -> Finding:
+    location = Location(file, refused.line, refused.column)
+    return Finding(READING, Severity.ERROR, None, location, refused.message, refused.hint)
 
 
 def _read_text(root: Path, path: Path) -> str:
@@ -106,9 +112,7 @@ def _read_text(root: Path, path: Path) -> str:
             )
         status = path.stat()
         if not S_ISREG(status.st_mode):
-            raise _Refused(
-                "not a regular file", "write the inventory as a plain YAML file"
-            )
+            raise _Refused("not a regular file", "write the inventory as a plain YAML file")
         if status.st_size > MAXIMUM_BYTES:
             raise _Refused(
                 f"the file is {status.st_size:,} bytes long, at most {MAXIMUM_BYTES:,} are read",
@@ -119,13 +123,10 @@ def _read_text(root: Path, path: Path) -> str:
         raise _Refused(
             f"not UTF-8 text: byte 0x{error.object[error.start]:02x} at offset {error.start}",
             "save the file as UTF-8",
+            _Mark.after(error.object[: error.start].decode("utf-8")),
         ) from error
     except (OSError, RuntimeError) as error:
-        reason = (
-            error.strerror
-            if isinstance(error, OSError) and error.strerror
-            else "the path is a loop of links"
-        )
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "the path is a loop of links"
         raise _Refused(
             f"the file cannot be read: {reason}",
             "check the path, its links and its permissions",
@@ -153,7 +154,7 @@ class _Frame:
     container: Any
     path: YamlPath
     key: str | None = None
-    repeated: bool = False
+    repeats: int = 0
 
     @property
     def wants_key(self) -> bool:
@@ -164,8 +165,8 @@ class _Frame:
         if self.key is None:
             self.container.append(value)
             return (*self.path, len(self.container) - 1)
-        if self.repeated:
-            return (*self.path, self.key, -1)
+        if self.repeats:
+            return (*self.path, self.key, -self.repeats)
         self.container[self.key] = value
         return (*self.path, self.key)
 
@@ -176,15 +177,18 @@ class _Builder:
     def __init__(self, document: Document, findings: list[Finding]) -> None:
         self.document = document
         self.findings = findings
+        self.repeats = 0
 
     def build(self, text: str) -> None:
+        stray = _STRAY.search(text)
+        if stray is not None:
+            raise _Refused(
+                f"the character U+{ord(stray[0]):04X}, which does not belong into a text file",
+                "remove it; if there are more of them, write the file anew as YAML",
+                _Mark.after(text[: stray.start()]),
+            )
         try:
             self._consume(_events(text))
-        except yaml.reader.ReaderError as error:
-            raise _Refused(
-                "a control character that YAML does not allow",
-                "this is not a text file; write it anew as YAML",
-            ) from error
         except yaml.MarkedYAMLError as error:
             raise _syntax_error(error, text) from error
         except yaml.YAMLError as error:
@@ -220,9 +224,7 @@ class _Builder:
             hint = "write the value out: an inventory has no anchors"
             raise _Refused(f"an anchor (&{event.anchor})", hint, event.start_mark)
         if event.tag not in (None, "!") and not (scalar and event.tag == _STRING_TAG):
-            raise _Refused(
-                f"a tag ({event.tag})", "leave the tag out", event.start_mark
-            )
+            raise _Refused(f"a tag ({event.tag})", "leave the tag out", event.start_mark)
         frame = stack[-1] if stack else None
         if frame is not None and frame.wants_key:
             self._key(event, frame)
@@ -265,8 +267,11 @@ class _Builder:
         key: str = event.value
         location = self._location(event, True)
         first = self.document.keys.setdefault((*frame.path, key), location)
-        frame.key, frame.repeated = key, first is not location
-        if frame.repeated:
+        frame.key, frame.repeats = key, 0
+        if first is not location:
+            self.repeats += 1
+            # a place of its own, so that what it holds does not repeat what another repeat holds
+            frame.repeats = self.repeats
             message = f"the key `{key}` stands twice; the first is at {first}"
             self.findings.append(
                 Finding(
@@ -283,9 +288,7 @@ class _Builder:
     def _location(self, event: Any, scalar: bool) -> Location:
         start, end = event.start_mark, event.end_mark
         end_column = end.column + 1 if scalar and end.line == start.line else 0
-        return Location(
-            self.document.file, start.line + 1, start.column + 1, end_column
-        )
+        return Location(self.document.file, start.line + 1, start.column + 1, end_column)
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
@@ -306,11 +309,12 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> _Refused:
     if mark is not None:
         line = text.split("\n")[mark.line] if mark.line < text.count("\n") + 1 else ""
         if "\t" in line[: mark.column + 1]:
-            return _Refused(
-                "a tab where YAML wants spaces", "indent with spaces only", mark
-            )
-    return _Refused(
-        f"not YAML: {problem}",
-        "mend the syntax; an editor with the schema shows it as you type",
-        mark,
-    )
+            return _Refused("a tab where YAML wants spaces", "indent with spaces only", mark)
+    hint = "mend the syntax; an editor with the schema shows it as you type"
+    start = error.context_mark
+    if start is None or mark is None or (start.line, start.column) == (mark.line, mark.column):
+        return _Refused(f"not YAML: {problem}", hint, mark)
+    began = f"{error.context} that began at line {start.line + 1}, column {start.column + 1}"
+    if problem == "found unexpected end of stream":
+        return _Refused(f"not YAML: the file ends {began}", hint, start)
+    return _Refused(f"not YAML: {problem} {began}", hint, mark)

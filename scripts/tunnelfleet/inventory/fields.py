@@ -22,9 +22,7 @@ _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
 
 def problem(message: str, hint: str) -> PydanticCustomError:
     """What a validator raises: the message and, kept apart, what to write instead."""
-    return PydanticCustomError(
-        "tunnelfleet", "{message}", {"message": message, "hint": hint}
-    )
+    return PydanticCustomError("tunnelfleet", "{message}", {"message": message, "hint": hint})
 
 
 def shown(value: Any) -> str:
@@ -44,20 +42,16 @@ def shown(value: Any) -> str:
 
 
 def _is_ipv6(text: str) -> bool:
-    return (
-        ":" in text and re.fullmatch(r"[0-9A-Fa-f:.]+(%\w+)?(/\d+)?", text) is not None
-    )
+    return ":" in text and re.fullmatch(r"[0-9A-Fa-f:.]+(%\w+)?(/\d+)?", text) is not None
 
 
 def _text(value: Any, wanted: str, example: str) -> str:
     if not isinstance(value, str):
-        raise problem(
-            f"expected {wanted}, found {shown(value)}", f"write it like {example}"
-        )
+        raise problem(f"expected {wanted}, found {shown(value)}", f"write it like {example}")
     if _is_ipv6(value):
         raise problem(
             f"expected {wanted}, found the IPv6 {shown(value)}",
-            "tunnelfleet carries IPv4 only: use an IPv4 range",
+            f"tunnelfleet carries IPv4 only: write {wanted}, like {example}",
         )
     return value
 
@@ -73,9 +67,7 @@ def read_address(value: Any) -> IPv4Address:
     try:
         return IPv4Address(text)
     except AddressValueError as error:
-        raise problem(
-            f"expected an IPv4 address, found {shown(text)}", _address_hint(text)
-        ) from error
+        raise problem(f"expected an IPv4 address, found {shown(text)}", _address_hint(text)) from error
 
 
 def read_cidr(value: Any) -> IPv4Interface:
@@ -92,14 +84,16 @@ def read_cidr(value: Any) -> IPv4Interface:
             raise NetmaskValueError(length)
         return IPv4Interface(text)
     except NetmaskValueError as error:
-        raise problem(
-            f"expected a length of 0 to 32, found {shown(length)}",
-            f"write {address}/24, for example",
-        ) from error
+        raise problem(f"expected a length of 0 to 32, found {shown(length)}", _length_hint(text, address)) from error
     except AddressValueError as error:
-        raise problem(
-            f"expected an IPv4 range, found {shown(text)}", _address_hint(address)
-        ) from error
+        raise problem(f"expected an IPv4 range, found {shown(text)}", _address_hint(address)) from error
+
+
+def _length_hint(text: str, address: str) -> str:
+    try:
+        return f"write {IPv4Interface(text)}"
+    except ValueError:
+        return f"write {address}/24, for example"
 
 
 def _address_hint(text: str) -> str:
@@ -108,9 +102,7 @@ def _address_hint(text: str) -> str:
         if any(int(octet) > 255 for octet in octets):
             wrong = next(octet for octet in octets if int(octet) > 255)
             return f"{wrong} is more than 255"
-        return "write it without leading zeros: " + ".".join(
-            str(int(octet)) for octet in octets
-        )
+        return "write it without leading zeros: " + ".".join(str(int(octet)) for octet in octets)
     return "write four numbers of 0 to 255 with dots between them, like 192.0.2.10"
 
 
@@ -160,6 +152,4 @@ Name = Annotated[
     str,
     Field(min_length=1, json_schema_extra={"pattern": LABEL_PATTERN, "maxLength": 63}),
 ]
-AsNumber = Annotated[
-    int, Field(json_schema_extra={"minimum": 1, "maximum": 4294967295})
-]
+AsNumber = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": 4294967295})]
