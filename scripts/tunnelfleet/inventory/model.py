@@ -236,6 +236,9 @@ class Cilium(Model):
 
     version: Annotated[str, Field(pattern=r"^1\.[0-9]+$")] = "1.17"
     """Minor version of Cilium: CiliumNodeConfig is v2alpha1 up to 1.16, v2 from 1.17."""
+    masquerade: Literal["iptables", "bpf"] = "iptables"
+    """What masquerades: `bpf` where ConfigMap cilium-config says enable-bpf-masquerade, whose agents do not start
+    with the other's settings."""
     network_policies: bool = False
     """Generate CiliumNetworkPolicies for traffic to and from the remote sites."""
 
