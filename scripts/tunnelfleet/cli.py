@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 
 FAILED = 1
+TRACEBACK = "TUNNELFLEET_TRACEBACK"
 
 
 class Format(StrEnum):
@@ -245,3 +247,7 @@ def main() -> None:
         _fail("interrupted", "nothing was left half-written")
     except OSError as error:
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}", "check the path and its permissions")
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        _fail(f"a defect of tunnelfleet: {error!r}", f"report it with what {TRACEBACK}=1 prints")

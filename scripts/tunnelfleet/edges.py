@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -31,8 +33,9 @@ def errors() -> Console:
 
 
 def output() -> Console:
-    """For what goes to standard output."""
-    return Console(highlight=False)
+    """For what goes to standard output; wide enough for a table where no terminal says how wide it is."""
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+    return Console(highlight=False, width=wide)
 
 
 def repository(root: Path | None) -> Path:

@@ -43,10 +43,13 @@ def header(cluster: str, comment: str = "#") -> str:
 def manifest(cluster: str, data: Mapping[str, Any], schema: str | None = None) -> str:
     """A YAML file with its schema line (path from the file to the schema), header and content."""
     schema_line = f"# yaml-language-server: $schema={schema}\n" if schema else ""
-    body: str = yaml.dump(
-        data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=110, indent=2
-    )
-    return f"{schema_line}{header(cluster)}{body}"
+    return f"{schema_line}{header(cluster)}{yaml_text(data)}"
+
+
+def yaml_text(data: Mapping[str, Any]) -> str:
+    """The data as YAML in block style, keys in the order given."""
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=110, indent=2)
+    return text
 
 
 @cache

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
-from tunnelfleet.generate.files import Files, manifest
+from tunnelfleet.generate.files import Files, manifest, yaml_text
 from tunnelfleet.generate.topology import Topology
 from tunnelfleet.inventory.secrets import SecretFolder
 
@@ -38,13 +36,8 @@ def _root(topology: Topology, bootstrapped: bool) -> str:
             "metadata": {"name": FLUX_NAMESPACE, "namespace": FLUX_NAMESPACE},
             "spec": {"ref": {"branch": f"wave-{wave}"}},
         }
-        data["patches"] = [{"target": SOURCE, "patch": _inline(patch)}]
+        data["patches"] = [{"target": SOURCE, "patch": yaml_text(patch)}]
     return manifest(topology.name, data, "../../schemas/kustomize/kustomization-v1beta1.json")
-
-
-def _inline(patch: dict[str, Any]) -> str:
-    text: str = yaml.safe_dump(patch, sort_keys=False)
-    return text
 
 
 def _labels(topology: Topology) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunnelfleet.generate.cilium import cilium_files
-from tunnelfleet.generate.files import OVERLAYS, Files, manifest
+from tunnelfleet.generate.files import OVERLAYS, Files, manifest, yaml_text
 from tunnelfleet.generate.flux import FLUX_NAMESPACE, flux_files
 from tunnelfleet.generate.gateway import gateway_files
 from tunnelfleet.generate.routes import client_files, reflector_files
@@ -63,9 +63,23 @@ def _overlay(topology: Topology) -> str:
         {
             "resources": ["../../base/disruption", *gateways, "routes", "cilium"],
             "components": ["../../base/image"],
-            "namespace": topology.cluster.spec.namespace,
+            "transformers": [_namespace(topology)],
             "labels": [{"pairs": labels}],
         },
+    )
+
+
+def _namespace(topology: Topology) -> str:
+    """Puts everything into the cluster's namespace but what already has one: Cilium's settings."""
+    namespace = topology.cluster.spec.namespace
+    return yaml_text(
+        {
+            "apiVersion": "builtin",
+            "kind": "NamespaceTransformer",
+            "metadata": {"name": "namespace", "namespace": namespace},
+            "unsetOnly": True,
+            "fieldSpecs": [{"path": "metadata/namespace", "create": True}],
+        }
     )
 
 
@@ -79,7 +93,7 @@ def _gateway(topology: Topology, gateway: PlannedGateway) -> str:
             "nameSuffix": f"-{gateway.name}",
             "labels": [{"pairs": {"tunnelfleet/gateway": gateway.name}, "includeSelectors": True}],
             "configMapGenerator": [
-                {"name": "ipsec-tunnel", "files": ["swanctl.conf", "frr.conf"]},
+                {"name": "ipsec-tunnel", "files": ["swanctl.conf", "frr.conf", "gateway.json"]},
                 {"name": "ipsec-routes", "files": ["frr.conf=reflector.conf", "agent.json"]},
             ],
             "patches": [{"path": "deployment.yaml"}, {"path": "daemonset.yaml"}],

@@ -51,7 +51,8 @@ class RenderedCluster:
     """All that the policies of the rendered manifests look at.
 
     `manifests` is the overlay as kustomize builds it from the tree, `flux` the files of clusters/<name> that the
-    generator writes there, as they stand in the tree; `expected` is what the generator gives and `differences` how the tree differs from it.
+    generator writes there, as they stand in the tree; `expected` is what the generator gives and `differences` how
+    the tree differs from it.
     """
 
     root: Path

@@ -36,7 +36,7 @@ class _Shape:
 _MANIFESTS = (".yaml", ".yml", ".json")
 _ROUTERS = (".conf", ".j2")
 # A value that could be a secret: not empty, not encrypted, not a reference, a template or a mapping.
-_VALUE = rb"""["']?(?!["']?ENC\[)(?![{\[<$*&|>#%!])[^\s"'#,}]{4,}"""
+_VALUE = rb"""["']?(?!ENC\[|(?:null|true|false)\b|[{\[<$*&|>#%!])[^\s"'#,}]{4,}"""
 _SHAPES = (
     _Shape("an age private key", re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1[0-9A-Z]{20,}")),
     _Shape("a private key", re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")),
