@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network
 
 from tunnelfleet.inventory.loading import LoadedCluster
 from tunnelfleet.inventory.model import Inside, Remote
 from tunnelfleet.policies.places import PlacedTunnel, inside, listed, tunnels
 from tunnelfleet.policies.registry import Problem, Scope, policy
-from tunnelfleet.prefixes import Lookup, overlaps
+from tunnelfleet.prefixes import overlaps, uncovered
 from tunnelfleet.profiles import LINK_LOCAL, RESERVED_INSIDE, effective
 
 LENGTH = 30
 # the first and the last /24 of 169.254.0.0/16 are reserved (RFC 3927, section 2.1)
-_RESERVED_ENDS = (IPv4Address("169.254.0.0"), IPv4Address("169.254.255.0"))
-Owner = TypeVar("Owner")
+_RESERVED_ENDS = (IPv4Network("169.254.0.0/24"), IPv4Network("169.254.255.0/24"))
 
 
 @policy(
@@ -122,7 +120,7 @@ def inside_range_reserved(loaded: LoadedCluster) -> Iterator[Problem]:
             yield Problem(
                 (*placed.path, "inside", "cidr"),
                 f"inside.cidr {cidr} {defect}",
-                another_range(placed.remote, Lookup(inside(loaded))),
+                another_range(placed.remote, _used(loaded)),
             )
 
 
@@ -139,14 +137,18 @@ def _refusal(remote: Remote, cidr: IPv4Network) -> str | None:
     return None
 
 
-def another_range(remote: Remote, used: Lookup[Owner]) -> str:
-    """What to do about a range that cannot stay: the first /30 that the remote site takes and nothing uses."""
-    for allowed in effective(remote).inside_allowed:
-        for candidate in allowed.subnets(new_prefix=LENGTH) if allowed.prefixlen <= LENGTH else ():
-            at_an_end = candidate.supernet(new_prefix=24).network_address in _RESERVED_ENDS
-            if not at_an_end and _refusal(remote, candidate) is None and used.touching(candidate) is None:
-                return f"use another /30, such as {candidate}, at both ends"
-    return "use another /30, at both ends"
+def _used(loaded: LoadedCluster) -> list[IPv4Network]:
+    return [each.network for each in inside(loaded)]
+
+
+def another_range(remote: Remote, used: Iterable[IPv4Network]) -> str:
+    """What to do about a range that cannot stay, with the first /30 that the remote site takes and nothing uses."""
+    profile = effective(remote)
+    taken = [*_RESERVED_ENDS, *RESERVED_INSIDE, *profile.inside_refused, *used]
+    free = uncovered([each for each in profile.inside_allowed if each.subnet_of(LINK_LOCAL)], taken)
+    candidates = (IPv4Network((each.network_address, LENGTH)) for each in free if each.prefixlen <= LENGTH)
+    first = next(candidates, None)
+    return f"use another /30{f', such as {first},' if first else ''} at both ends"
 
 
 @policy(
@@ -181,6 +183,6 @@ def inside_ranges_disjoint(loaded: LoadedCluster) -> Iterator[Problem]:
         yield Problem(
             inner.owner,
             f"inside.cidr {inner.network} overlaps {outer.network} of another tunnel ({place})",
-            another_range(remote, Lookup(placed_ranges)),
+            another_range(remote, _used(loaded)),
             (place,),
         )

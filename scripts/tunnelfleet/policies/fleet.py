@@ -12,7 +12,7 @@ from tunnelfleet.inventory.loading import LoadedCluster
 from tunnelfleet.policies.cluster_inside import another_range
 from tunnelfleet.policies.places import GATEWAYS, Range, announced, inside, listed, remotes, tunnels
 from tunnelfleet.policies.registry import FleetProblem, Scope, policy
-from tunnelfleet.prefixes import Lookup, Tagged, overlaps
+from tunnelfleet.prefixes import Tagged, overlaps
 
 Fleet = Sequence[LoadedCluster]
 
@@ -76,14 +76,17 @@ def cluster_names_unique(fleet: Fleet) -> Iterator[FleetProblem]:
 def advertised_cidrs_unique_per_remote(fleet: Fleet) -> Iterator[FleetProblem]:
     for outer, inner, sites in _clashes(fleet, lambda loaded: _to_each_remote(loaded, announced(loaded))):
         other = outer.owner
-        same = outer.network == inner.network
+        place = f"cluster `{other.loaded.folder}`"
+        clash = (
+            f"by {place} too ({other.location})"
+            if outer.network == inner.network
+            else f"and {outer.network} around it by {place} ({other.location})"
+        )
         yield FleetProblem(
             inner.owner.loaded,
             inner.owner.path,
-            f"{inner.network} is announced to {_sites(sites)}, and so is {'it' if same else outer.network} by cluster"
-            f" `{other.loaded.folder}` ({other.location})",
-            "let each cluster announce ranges of its own: one of the two must be renumbered or left out of"
-            " advertisedCidrs",
+            f"{inner.network} is announced to {_sites(sites)}, {clash}",
+            f"renumber one of the two clusters, or leave {inner.network} out of its advertisedCidrs",
             (other.location,),
         )
 
@@ -116,17 +119,18 @@ spec:
 """,
 )
 def inside_ranges_unique_per_remote(fleet: Fleet) -> Iterator[FleetProblem]:
-    used: Lookup[YamlPath] | None = None
+    advice: dict[str, str] = {}
     for outer, inner, sites in _clashes(fleet, _inside_by_remote):
         other = outer.owner
         remote = inner.owner.loaded.cluster.spec.remotes[int(inner.owner.path[2])]
-        used = used or Lookup(each for loaded in fleet for each in inside(loaded))
+        if remote.name not in advice:
+            advice[remote.name] = another_range(remote, [each.network for other in fleet for each in inside(other)])
         yield FleetProblem(
             inner.owner.loaded,
             inner.owner.path,
             f"inside.cidr {inner.network} to {_sites(sites)} overlaps {outer.network} of cluster"
             f" `{other.loaded.folder}` ({other.location})",
-            another_range(remote, used),
+            advice[remote.name],
             (other.location,),
         )
 
