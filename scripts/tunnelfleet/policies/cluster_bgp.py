@@ -131,7 +131,8 @@ def _free_asn(loaded: LoadedCluster) -> int:
     spec = loaded.cluster.spec
     taken = {spec.bgp.internal_asn, *(remote.asn for remote in spec.remotes)}
     refused = [asns for remote in spec.remotes for asns in PROFILES[remote.profile].local_asns_refused]
-    return next(asn for asn in range(65010, 65535) if asn not in taken and not any(asn in asns for asns in refused))
+    private = (*range(65010, 65535), *range(4200000000, 4200001000))
+    return next(asn for asn in private if asn not in taken and not any(asn in asns for asns in refused))
 
 
 @policy(
