@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from tunnelfleet.inventory.document import YamlPath
 from tunnelfleet.inventory.loading import LoadedCluster
@@ -131,7 +132,7 @@ def _free_asn(loaded: LoadedCluster) -> int:
     spec = loaded.cluster.spec
     taken = {spec.bgp.internal_asn, *(remote.asn for remote in spec.remotes)}
     refused = [asns for remote in spec.remotes for asns in PROFILES[remote.profile].local_asns_refused]
-    private = (*range(65010, 65535), *range(4200000000, 4200001000))
+    private = chain(range(65010, 65535), range(4200000000, 4294967295))
     return next(asn for asn in private if asn not in taken and not any(asn in asns for asns in refused))
 
 
