@@ -40,6 +40,7 @@ class Metric(IntEnum):
 
     PRIMARY = 0x000001F4
     BACKUP = 0xFE0001F4
+    LAST = 0xFE0003E8
     UNREACHABLE = 0xFF0001F4
 
 
@@ -146,6 +147,7 @@ def _agent(topology: Topology, mode: Mode, own: PlannedGateway | None = None) ->
     data: dict[str, Any] = {
         "comment": comment,
         "mode": mode,
+        "asn": topology.cluster.spec.bgp.internal_asn,
         "gateways": {planned.name: str(planned.gateway.internal_ip) for planned in topology.gateways},
         "acceptedCidrs": [str(network) for network in topology.accepted],
         "nodeCidrs": [str(network) for network in topology.nodes],
