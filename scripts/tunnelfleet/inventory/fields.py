@@ -15,6 +15,8 @@ ADDRESS_PATTERN = rf"^({_OCTET}\.){{3}}{_OCTET}$"
 CIDR_PATTERN = rf"^({_OCTET}\.){{3}}{_OCTET}/(3[0-2]|[12]?[0-9])$"
 # RFC 1123 label, as Kubernetes uses it for names.
 LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+# RFC 1123 subdomain: labels with dots between them.
+SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+")
 # IFNAMSIZ is 16 with the final NUL (linux/if.h).
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
@@ -151,5 +153,9 @@ InterfaceName = Annotated[
 Name = Annotated[
     str,
     Field(min_length=1, json_schema_extra={"pattern": LABEL_PATTERN, "maxLength": 63}),
+]
+Subdomain = Annotated[
+    str,
+    Field(min_length=1, json_schema_extra={"pattern": SUBDOMAIN_PATTERN, "maxLength": 253}),
 ]
 AsNumber = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": 4294967295})]

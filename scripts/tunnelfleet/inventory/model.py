@@ -18,6 +18,7 @@ from tunnelfleet.inventory.fields import (
     Duration,
     InterfaceName,
     Name,
+    Subdomain,
 )
 
 ProfileName = Literal["gcp-ha-vpn", "aws-vpn", "azure-vpn", "generic"]
@@ -49,7 +50,7 @@ class Model(BaseModel):
 class SecretKey(Model):
     """One entry of a Kubernetes Secret in the cluster's namespace."""
 
-    secret_name: Annotated[Name, Field(examples=["ipsec-psk"])]
+    secret_name: Annotated[Subdomain, Field(examples=["ipsec-psk"])]
     """Name of the Secret, kept encrypted (or as an ExternalSecret) in clusters/<name>/secrets/."""
     key: Annotated[
         str,
@@ -87,14 +88,7 @@ class Gateway(Model):
 
     name: Annotated[Name, Field(examples=["a"])]
     """Short name, the suffix of the gateway's Deployment: `a` gives ipsec-tunnel-a."""
-    node: Annotated[
-        str,
-        Field(
-            min_length=1,
-            examples=["np-aaaaaaaa-1.eu-iceland1-a.compute.internal"],
-            json_schema_extra={"maxLength": 253},
-        ),
-    ]
+    node: Annotated[Subdomain, Field(examples=["np-aaaaaaaa-1.eu-iceland1-a.compute.internal"])]
     """The Kubernetes node's name, as `kubectl get nodes` prints it."""
     internal_ip: Annotated[Address, Field(examples=["172.27.48.11"])]
     """The node's address inside the cluster's network."""
@@ -160,9 +154,7 @@ class Bfd(Model):
     """Packets missed until the session is down."""
 
 
-IkeProposal = Annotated[
-    str, Field(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)+$", examples=["aes256gcm16-prfsha384-ecp384"])
-]
+IkeProposal = Annotated[str, Field(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)+$", examples=["aes256gcm16-prfsha384-ecp384"])]
 # An AEAD cipher alone is a whole proposal where the site has no forward secrecy.
 EspProposal = Annotated[str, Field(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$", examples=["aes256gcm16-ecp384"])]
 Seconds = Annotated[int, Field(ge=1, le=86400)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tunnelfleet.inventory.document import YamlPath
-from tunnelfleet.inventory.fields import LABEL_PATTERN, shown
+from tunnelfleet.inventory.fields import LABEL_PATTERN, SUBDOMAIN_PATTERN, shown
 from tunnelfleet.inventory.loading import LoadedCluster
 from tunnelfleet.inventory.model import SecretKey
 from tunnelfleet.policies.places import BGP, GATEWAYS, remotes, tunnels
@@ -16,6 +16,7 @@ from tunnelfleet.policies.registry import Problem, Scope, policy
 _LABEL_LENGTH = 63
 _SUBDOMAIN_LENGTH = 253
 _LABEL = re.compile(LABEL_PATTERN.strip("^$"))
+_SUBDOMAIN = re.compile(SUBDOMAIN_PATTERN.strip("^$"))
 _SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 # The longest name that a gateway's becomes part of; the DaemonSet ipsec-routes-<gateway> is as long.
@@ -43,12 +44,26 @@ def name_matches_folder(loaded: LoadedCluster) -> Iterator[Problem]:
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """A name in the file: what it names, and the longest it may be."""
+    """A name in the file: what it names, and the longest it may be where that is less than usual."""
 
     path: YamlPath
     what: str
     text: str
-    longest: int = _LABEL_LENGTH
+    longest: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A kind of name of RFC 1123; `joined_by` stands where a wrong name has its dots."""
+
+    pattern: re.Pattern[str]
+    meaning: str
+    longest: int
+    joined_by: str
+
+
+_LABEL_RULE = _Rule(_LABEL, "made of lower-case letters, digits and inner dashes", _LABEL_LENGTH, "-")
+_SUBDOMAIN_RULE = _Rule(_SUBDOMAIN, "a DNS name of lower-case letters, digits, dashes and dots", _SUBDOMAIN_LENGTH, ".")
 
 
 def _labels(loaded: LoadedCluster) -> Iterator[_Named]:
@@ -61,6 +76,12 @@ def _labels(loaded: LoadedCluster) -> Iterator[_Named]:
         yield _Named(path, "the gateway's name", gateway.name, _LABEL_LENGTH - len(_DEPLOYMENT))
     for placed in remotes(loaded):
         yield _Named((*placed.path, "name"), "the remote's name", placed.remote.name)
+
+
+def _subdomains(loaded: LoadedCluster) -> Iterator[_Named]:
+    """Names that must be subdomains as of RFC 1123."""
+    for index, gateway in enumerate(loaded.cluster.spec.gateways):
+        yield _Named((*GATEWAYS, index, "node"), "the node's name", gateway.node)
     for path, secret in _secrets(loaded):
         yield _Named((*path, "secretName"), "the Secret's name", secret.secret_name)
 
@@ -87,9 +108,8 @@ def _secrets(loaded: LoadedCluster) -> Iterator[tuple[YamlPath, SecretKey]]:
 )
 def kubernetes_names_valid(loaded: LoadedCluster) -> Iterator[Problem]:
     for named in _labels(loaded):
-        yield from _label_problems(named)
+        yield from _name_problems(named, _LABEL_RULE)
     for index, gateway in enumerate(loaded.cluster.spec.gateways):
-        yield from _node_problems(_Named((*GATEWAYS, index, "node"), "the node's name", gateway.node))
         if gateway.name in _TAKEN_GATEWAYS:
             yield Problem(
                 (*GATEWAYS, index, "name"),
@@ -97,36 +117,25 @@ def kubernetes_names_valid(loaded: LoadedCluster) -> Iterator[Problem]:
                 " other nodes",
                 "write another name, such as a",
             )
+    for named in _subdomains(loaded):
+        yield from _name_problems(named, _SUBDOMAIN_RULE)
     for path, secret in _secrets(loaded):
         yield from _secret_key_problems(_Named((*path, "key"), "the Secret's key", secret.key))
     for key, value in loaded.cluster.metadata.labels.items():
         yield from _kubernetes_label_problems(("metadata", "labels", key), key, value)
 
 
-def _label_problems(named: _Named) -> Iterator[Problem]:
-    if not _LABEL.fullmatch(named.text):
-        message = f"{named.what} {shown(named.text)} is not made of lower-case letters, digits and inner dashes"
-        yield Problem(named.path, message, _written(named.text, named.longest))
-    elif len(named.text) > named.longest:
-        message = f"{named.what} has {len(named.text)} characters, at most {named.longest} fit"
-        yield Problem(named.path, message, _written(named.text, named.longest))
-
-
-def _written(text: str, longest: int) -> str:
-    mended = re.sub(r"[^a-z0-9]+", "-", text.lower())[:longest].strip("-")
-    return f"write {mended}" if mended else "write a name of letters and digits"
-
-
-def _node_problems(named: _Named) -> Iterator[Problem]:
-    parts = named.text.split(".")
-    if not all(_LABEL.fullmatch(part) for part in parts) or len(named.text) > _SUBDOMAIN_LENGTH:
-        mended = re.sub(r"[^-.a-z0-9]+", "-", named.text.lower())
-        fits = mended != named.text and len(mended) <= _SUBDOMAIN_LENGTH
-        yield Problem(
-            named.path,
-            f"{named.what} {shown(named.text)} is not a DNS name of lower-case letters, digits, dots and dashes",
-            "write the name that `kubectl get nodes` shows" + (f", perhaps {mended}" if fits else ""),
-        )
+def _name_problems(named: _Named, rule: _Rule) -> Iterator[Problem]:
+    longest = named.longest or rule.longest
+    if not rule.pattern.fullmatch(named.text):
+        message = f"{named.what} {shown(named.text)} is not {rule.meaning}"
+    elif len(named.text) > longest:
+        message = f"{named.what} has {len(named.text)} characters, at most {longest} fit"
+    else:
+        return
+    parts = [re.sub(r"[^a-z0-9]+", "-", part).strip("-") for part in named.text.lower().split(".")]
+    mended = rule.joined_by.join(part for part in parts if part)[:longest].strip("-.")
+    yield Problem(named.path, message, f"write {mended}" if mended else "write a name of letters and digits")
 
 
 def _secret_key_problems(named: _Named) -> Iterator[Problem]:
@@ -144,9 +153,7 @@ def _secret_key_problems(named: _Named) -> Iterator[Problem]:
 def _kubernetes_label_problems(path: YamlPath, key: str, value: str) -> Iterator[Problem]:
     prefix, slash, name = key.rpartition("/")
     named = bool(name) and len(name) <= _LABEL_LENGTH and _LABEL_VALUE.fullmatch(name)
-    prefixed = not slash or (
-        len(prefix) <= _SUBDOMAIN_LENGTH and all(_LABEL.fullmatch(part) for part in prefix.split("."))
-    )
+    prefixed = not slash or (len(prefix) <= _SUBDOMAIN_LENGTH and _SUBDOMAIN.fullmatch(prefix))
     if not (named and prefixed):
         yield Problem(
             path,
