@@ -21,6 +21,7 @@ from tunnelfleet.inventory.model import Cluster
 
 SMALLEST = (VALID / "smallest.yaml").read_text("utf-8")
 EVERY_KEY = (VALID / "every-key.yaml").read_text("utf-8")
+DATA: dict[str, Any] = yaml.load(EVERY_KEY, yaml.CSafeLoader)
 FILE = f"clusters/{FOLDER}/cluster.yaml"
 
 
@@ -185,6 +186,16 @@ class TestComplaints:
         assert shown(value) == text
 
 
+def keys(data: Any) -> set[str]:
+    inner = list(data.values()) if isinstance(data, dict) else data if isinstance(data, list) else []
+    return set(data if isinstance(data, dict) else ()).union(*map(keys, inner))
+
+
+def test_the_fixture_with_every_key_has_every_key() -> None:
+    models = [Cluster.model_json_schema(), *Cluster.model_json_schema()["$defs"].values()]
+    assert {key for model in models for key in model["properties"]} <= keys(DATA)
+
+
 def leaves(data: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
     """Ways to all values, collections too."""
     inner: list[tuple[str | int, Any]] = []
@@ -200,7 +211,6 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-DATA: dict[str, Any] = yaml.load(EVERY_KEY, yaml.CSafeLoader)
 
 
 @st.composite
