@@ -22,25 +22,32 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.support.fleets import REPOSITORY
 from tunnelfleet.findings import has_errors
 from tunnelfleet.generate.overlay import generate
-from tunnelfleet.inventory.loading import load
+from tunnelfleet.inventory.loading import cluster_folders, load
 from tunnelfleet.policies.registry import run_cluster, run_fleet
 
 TOKENS = (
     "{", "}", "[", "]", ":", "- ", "&a ", "*a", "<<: ", "!!int ", "!!python/object:os.system ", "|", ">", "#", "'", '"',
     "\t", "\0", "\x1b", "\u2028", "\ufeff", "---\n", "...\n", "%YAML 1.1\n", "? ", "null", "~", "yes", "0x1F", "1e9999",
     ".inf", ".nan", "-1", "99999999999999999999", "10.0", "0.0.0.0/0", "255.255.255.255/32", "2001:db8::/32",
-    "10.0.0.1/33", "169.254.169.254", "172.16.0.0/12", "a" * 300, "../../etc", "-", "\U0001f600", "12:30:45", "2026-01-01",
+    "10.0.0.1/33", "169.254.169.254", "172.16.0.0/12", "a" * 300, "../../etc", "-", "\U0001f600", "12:30:45",
 )  # fmt: skip
+EXAMPLES = cluster_folders(REPOSITORY)
 Mutation = Callable[[random.Random, str], str]
 
 
 def flip_character(chance: random.Random, text: str) -> str:
     place = chance.randrange(len(text) + 1)
     return (
-        text[:place]
-        + chr(chance.choice((chance.randrange(0x20, 0x7F), chance.randrange(0x3000))))
-        + text[place + 1 :]
+        text[:place] + chr(chance.choice((chance.randrange(0x20, 0x7F), chance.randrange(0x3000)))) + text[place + 1 :]
     )
+
+
+def change_digit(chance: random.Random, text: str) -> str:
+    places = [place for place, character in enumerate(text) if character.isdigit()]
+    if not places:
+        return text
+    place = chance.choice(places)
+    return text[:place] + chance.choice("0123456789") + text[place + 1 :]
 
 
 def insert_token(chance: random.Random, text: str) -> str:
@@ -89,14 +96,13 @@ def nest(chance: random.Random, text: str) -> str:
 
 
 MUTATIONS: tuple[Mutation, ...] = (
-    flip_character, insert_token, replace_value, drop_line, repeat_line, swap_words, indent_line, cut, nest,
+    change_digit, flip_character, insert_token, replace_value, drop_line, repeat_line, swap_words, indent_line, cut, nest,
 )  # fmt: skip
-WEIGHTS = (20, 20, 30, 10, 10, 15, 10, 2, 1)
+WEIGHTS = (90, 20, 20, 30, 10, 10, 15, 10, 2, 1)
 
 
-def damaged(chance: random.Random, corpus: Sequence[str]) -> bytes:
+def damaged(chance: random.Random, text: str) -> bytes:
     """One input: an example after one to four mutations, now and then with bytes that are not UTF-8."""
-    text = chance.choice(corpus)
     for mutate in chance.choices(MUTATIONS, WEIGHTS, k=chance.randint(1, 4)):
         text = mutate(chance, text) or "x"
     content = text.encode("utf-8", "surrogatepass")
@@ -106,9 +112,8 @@ def damaged(chance: random.Random, corpus: Sequence[str]) -> bytes:
     return content
 
 
-def run_one(root: Path, content: bytes) -> str:
+def run_one(root: Path, folder: str, content: bytes) -> str:
     """What became of one input: refused by the loader, refused by a policy, or accepted and generated."""
-    folder = "fuzzed"
     (root / "clusters" / folder / "cluster.yaml").write_bytes(content)
     reading = load(root, folder)
     if reading.loaded is None:
@@ -132,26 +137,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    corpus = [path.read_text() for path in sorted(REPOSITORY.glob("clusters/*/cluster.yaml"))]
+    corpus = {folder: (REPOSITORY / "clusters" / folder / "cluster.yaml").read_text() for folder in EXAMPLES}
     outcomes: Counter[str] = Counter()
     end = time.monotonic() + options.seconds
     with tempfile.TemporaryDirectory(prefix="tunnelfleet-fuzz-") as folder:
         root = Path(folder)
-        (root / "clusters" / "fuzzed").mkdir(parents=True)
+        for name in corpus:
+            (root / "clusters" / name).mkdir(parents=True)
         while time.monotonic() < end if not options.inputs else outcomes.total() < options.inputs:
-            content = damaged(chance, corpus)
+            name = chance.choice(EXAMPLES)
+            content = damaged(chance, corpus[name])
             try:
-                outcomes[run_one(root, content)] += 1
+                outcomes[run_one(root, name, content)] += 1
             except Exception:
                 traceback.print_exc()
                 kept = Path(tempfile.mkstemp(prefix="tunnelfleet-crash-", suffix=".yaml")[1])
                 kept.write_bytes(content)
                 print(f"input {outcomes.total() + 1} of seed {seed} gave a traceback; it is kept in {kept}")
                 return 1
-    print(
-        f"{outcomes.total()} inputs, no traceback: "
-        + ", ".join(f"{n} {what}" for what, n in outcomes.most_common())
-    )
+    print(f"{outcomes.total()} inputs, no traceback: " + ", ".join(f"{n} {what}" for what, n in outcomes.most_common()))
     return 0
 
 
