@@ -96,7 +96,8 @@ def nest(chance: random.Random, text: str) -> str:
 
 
 MUTATIONS: tuple[Mutation, ...] = (
-    change_digit, flip_character, insert_token, replace_value, drop_line, repeat_line, swap_words, indent_line, cut, nest,
+    change_digit, flip_character, insert_token, replace_value, drop_line,
+    repeat_line, swap_words, indent_line, cut, nest,
 )  # fmt: skip
 WEIGHTS = (90, 20, 20, 30, 10, 10, 15, 10, 2, 1)
 
