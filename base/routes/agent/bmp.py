@@ -1,4 +1,9 @@
-"""BMP (RFC 7854): the bytes that bgpd sends, as messages. IPv4 unicast; everything else is passed over."""
+"""BMP (RFC 7854): the bytes that bgpd sends, as messages. IPv4 unicast; everything else is passed over.
+
+Two kinds of messages carry routes. Route Monitoring tells what bgpd holds, after its import filters; FRR 10.3 does
+not always send it (pull request 19744 mends that) and sometimes sends a withdrawal too many. Route Mirroring repeats
+every message of a peer as it came. So tables are taken from the first, and changes from the second.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +19,18 @@ _COMMON = struct.Struct("!BIB")
 _PER_PEER = struct.Struct("!BBQ16sIIII")
 _LONGEST = 1 << 20
 
-_ROUTE_MONITORING, _PEER_DOWN, _PEER_UP, _INITIATION, _TERMINATION = 0, 2, 3, 4, 5
+_ROUTE_MONITORING, _PEER_DOWN, _PEER_UP, _INITIATION, _TERMINATION, _ROUTE_MIRRORING = 0, 2, 3, 4, 5, 6
+_MIRRORED_MESSAGE, _MIRRORING_INFORMATION = 0, 1
 _GLOBAL_PEER = 0
 _FLAG_IPV6, _FLAG_TWO_BYTE_AS = 0x80, 0x20
 
 _BGP_HEADER = 19
 _UPDATE = 2
-_ORIGIN, _AS_PATH, _NEXT_HOP, _MED, _LOCAL_PREF, _COMMUNITIES = 1, 2, 3, 4, 5, 8
+_ORIGIN, _AS_PATH, _NEXT_HOP, _MED, _COMMUNITIES = 1, 2, 3, 4, 8
 _EXTENDED_LENGTH = 0x10
 _AS_SET = 1
 GRACEFUL_SHUTDOWN = 0xFFFF0000
 """Community of a route that is about to go (RFC 8326)."""
-DEFAULT_LOCAL_PREF = 100
 
 
 class Malformed(Exception):
@@ -34,10 +39,9 @@ class Malformed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What decides between paths (RFC 4271, section 9.1)."""
+    """What decides between paths (RFC 4271, section 9.1), but for what import filters change: the local preference."""
 
     next_hop: int
-    local_pref: int = DEFAULT_LOCAL_PREF
     as_path_length: int = 0
     origin: int = 0
     med: int = 0
@@ -61,12 +65,13 @@ class PeerDown:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a peer withdraws and announces, after bgpd's import filters."""
+    """What a peer withdraws and announces. Nothing is filtered where it is mirrored."""
 
     peer: int
     withdrawn: tuple[Prefix, ...]
     announced: tuple[Prefix, ...]
     attributes: Attributes | None
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,11 @@ class EndOfRib:
     """The peer's table is complete (RFC 4724, section 2)."""
 
     peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """bgpd could not keep up: the tables must be read anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,7 @@ class Termination:
     """bgpd says good-bye."""
 
 
-Message = PeerUp | PeerDown | Update | EndOfRib | Initiation | Termination
+Message = PeerUp | PeerDown | Update | EndOfRib | Lost | Initiation | Termination
 
 
 class Decoder:
@@ -121,7 +131,7 @@ def _message(kind: int, body: bytes) -> Message | None:
         return Initiation()
     if kind == _TERMINATION:
         return Termination()
-    if kind not in (_ROUTE_MONITORING, _PEER_UP, _PEER_DOWN):
+    if kind not in (_ROUTE_MONITORING, _PEER_UP, _PEER_DOWN, _ROUTE_MIRRORING):
         return None
     peer_type, flags, _, raw_address, *_ = _PER_PEER.unpack_from(body)
     if peer_type != _GLOBAL_PEER or flags & _FLAG_IPV6:
@@ -132,15 +142,21 @@ def _message(kind: int, body: bytes) -> Message | None:
         return PeerUp(peer)
     if kind == _PEER_DOWN:
         return PeerDown(peer, rest[0])
-    return _route(peer, rest, 2 if flags & _FLAG_TWO_BYTE_AS else 4)
+    as_size = 2 if flags & _FLAG_TWO_BYTE_AS else 4
+    if kind == _ROUTE_MONITORING:
+        return _route(peer, rest, as_size, False)
+    kind, length = struct.unpack_from("!HH", rest)
+    if kind == _MIRRORING_INFORMATION:
+        return Lost()
+    return _route(peer, rest[4 : 4 + length], as_size, True) if kind == _MIRRORED_MESSAGE else None
 
 
-def _route(peer: int, update: bytes, as_size: int) -> Message | None:
-    """The BGP UPDATE inside a Route Monitoring message (RFC 4271, section 4.3)."""
+def _route(peer: int, update: bytes, as_size: int, mirrored: bool) -> Message | None:
+    """The routes of a BGP UPDATE (RFC 4271, section 4.3); None for every other message."""
+    if len(update) >= _BGP_HEADER and update[_BGP_HEADER - 1] != _UPDATE:
+        return None
     if len(update) < _BGP_HEADER + 4:
         raise IndexError
-    if update[_BGP_HEADER - 1] != _UPDATE:
-        return None
     position = _BGP_HEADER
     (length,) = struct.unpack_from("!H", update, position)
     withdrawn = tuple(_prefixes(update[position + 2 : position + 2 + length]))
@@ -151,7 +167,8 @@ def _route(peer: int, update: bytes, as_size: int) -> Message | None:
     if not withdrawn and not announced:
         # an UPDATE without anything; one with attributes is of another address family
         return None if raw_attributes else EndOfRib(peer)
-    return Update(peer, withdrawn, announced, _attributes(raw_attributes, as_size) if announced else None)
+    attributes = _attributes(raw_attributes, as_size) if announced else None
+    return Update(peer, withdrawn, announced, attributes, mirrored)
 
 
 def _prefixes(data: bytes) -> Iterator[Prefix]:
@@ -174,7 +191,6 @@ def _attributes(data: bytes, as_size: int) -> Attributes:
     communities = found.get(_COMMUNITIES, b"")
     return Attributes(
         next_hop=int.from_bytes(found.get(_NEXT_HOP, b""), "big"),
-        local_pref=_number(found.get(_LOCAL_PREF), DEFAULT_LOCAL_PREF),
         as_path_length=_as_path_length(found.get(_AS_PATH, b""), as_size),
         origin=_number(found.get(_ORIGIN), 0),
         med=_number(found.get(_MED), 0),

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from .bmp import Decoder, Malformed, Message
+from .bmp import Decoder, Lost, Malformed, Message
 
 SOCKET = Path("/run/frr/bgpd.vty")
 _SLOWEST = 5.0
@@ -33,6 +33,9 @@ async def stream(address: tuple[str, int]) -> AsyncIterator[list[Message] | None
             while data := await reader.read(1 << 18):
                 if messages := list(decoder.feed(data)):
                     yield messages
+                if any(isinstance(message, Lost) for message in messages):
+                    log.warning("BMP: messages were lost, the tables are read anew")
+                    break
         except (OSError, Malformed) as error:
             log.warning("BMP: %s", error)
         finally:

@@ -88,7 +88,7 @@ def targets(rib: Rib, prefix: Prefix) -> tuple[tuple[int, Hops], ...]:
     path = own.paths.get(prefix) if own and own.usable else None
     if path is None:
         return others
-    # only the local preference: BMP shows the AS path of another kind of peer one AS longer
+    # AS paths of different kinds of peers cannot be compared: Route Monitoring shows one AS more for some
     if best is None or path[0] <= best[0]:
         return ((metrics.primary, frozenset({tunnel})), *others)
     # the tunnels of this node are about to stop

@@ -10,23 +10,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from .bmp import Attributes, EndOfRib, Initiation, Message, PeerDown, PeerUp, Termination, Update
+from .bmp import Attributes, EndOfRib, Initiation, Lost, Message, PeerDown, PeerUp, Termination, Update
 from .prefix import Prefix, host, within
 from .settings import Mode, Settings
 
-QUIET = 0.2
-"""Seconds without an update after which a peer that came back is used: bgpd sends no End-of-RIB for it."""
-PROMOTED = 2.0
-"""Seconds after which it is used at the latest."""
-SWEPT = 3.0
-"""Seconds without an update after which routes that a peer did not announce again are dropped."""
+PROMOTED = 3.0
+"""Seconds after which a peer that came back is used without End-of-RIB."""
+SWEPT = 10.0
+"""Seconds without an update after which routes that a peer did not announce again are dropped: a gateway whose FRR
+restarts has a session with this node before it has one with its tunnels."""
 CONFIRMED = 10.0
 """Seconds that a peer has to come back after FRR was restarted."""
 NODE_KEPT = 300.0
 """Seconds that a node's address is kept when its session is lost: there is no other way to the node."""
 
 Rank = tuple[int, int, int, int]
-"""Order of paths, the smallest first: (-local preference, AS path, origin, MED), as in RFC 4271, section 9.1.2.2."""
+"""Order of paths, the smallest first: (about to stop, AS path, origin, MED): RFC 8326; RFC 4271, section 9.1.2.2."""
 
 
 class Role(Enum):
@@ -67,9 +66,8 @@ class Peer:
 
 
 def rank(attributes: Attributes) -> Rank:
-    """How good a path is; a gateway that is about to stop is the last choice (RFC 8326)."""
-    preference = 0 if attributes.draining else attributes.local_pref
-    return (-preference, attributes.as_path_length, attributes.origin, attributes.med)
+    """How good a path is."""
+    return (int(attributes.draining), attributes.as_path_length, attributes.origin, attributes.med)
 
 
 class Rib:
@@ -100,7 +98,7 @@ class Rib:
 
     def apply(self, message: Message, now: float) -> None:
         """Takes in one message."""
-        if isinstance(message, Initiation | Termination):
+        if isinstance(message, Initiation | Termination | Lost):
             return
         role = self._role(message.peer)
         if role is None:
@@ -122,7 +120,7 @@ class Rib:
     def tick(self, now: float) -> None:
         """Does what is due by time alone."""
         for number, peer in list(self.peers.items()):
-            if peer.phase is Phase.SYNCING and self._due(peer) <= now:
+            if peer.phase is Phase.SYNCING and peer.since + PROMOTED <= now:
                 self._complete(peer, now)
             elif peer.usable and peer.confirmed and peer.stale and peer.updated + SWEPT <= now:
                 self._sweep(peer)
@@ -218,7 +216,7 @@ class Rib:
 
     def _update(self, peer: Peer, message: Update, now: float) -> None:
         peer.updated = now
-        for prefix in message.withdrawn:
+        for prefix in message.withdrawn if message.mirrored else ():
             peer.stale.discard(prefix)
             if peer.paths.pop(prefix, None) is not None:
                 self.dirty.add(prefix)
@@ -238,9 +236,6 @@ class Rib:
         if peer.usable:
             self._release_last_resort(now)
 
-    def _due(self, peer: Peer) -> float:
-        return min(peer.updated + QUIET, peer.since + PROMOTED)
-
     def _overdue(self, peer: Peer, now: float) -> bool:
         waiting = self.connected and not peer.confirmed and not peer.last_resort
         return waiting and self._opened + CONFIRMED <= now
@@ -248,7 +243,7 @@ class Rib:
     def _deadlines(self) -> Iterator[float]:
         for peer in self.peers.values():
             if peer.phase is Phase.SYNCING:
-                yield self._due(peer)
+                yield peer.since + PROMOTED
             elif peer.usable and peer.confirmed and peer.stale:
                 yield peer.updated + SWEPT
             elif peer.usable and self.connected and not peer.confirmed and not peer.last_resort:

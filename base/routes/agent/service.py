@@ -51,6 +51,7 @@ class Agent:
         self.released = False
         self.failures: list[Failure] = []
         self.last_read = 0.0
+        self._shown: set[int] = set()
         self.error: BaseException | None = None
         """What ended the agent, where it did not end by itself."""
         self._leaving = False
@@ -151,7 +152,15 @@ class Agent:
 
     def _tell(self, changed: Iterable[Prefix]) -> None:
         usable = plan.nexthops(self.rib, self.links)
-        for line in report.changed_text(self.settings, changed, self.reconciler.remote, usable):
+        lines = report.changed_text(self.settings, changed, self.reconciler.remote, usable)
+        if self._shown != set(usable):
+            self._shown = set(usable)
+            ways = sorted(self.settings.name(hop) or dotted(hop) for hop in usable)
+            lines.insert(0, f"in use: {' '.join(ways) or 'nothing'}")
+        self._say(lines)
+
+    def _say(self, lines: Iterable[str]) -> None:
+        for line in lines:
             log.info("%s", line)
             self._log.write(line)
 
@@ -213,9 +222,7 @@ class Agent:
         while True:
             await asyncio.sleep(_SUMMARY)
             usable = plan.nexthops(self.rib, self.links)
-            for line in report.summary_text(self.settings, self.reconciler.remote, usable):
-                log.info("%s", line)
-                self._log.write(line)
+            self._say(report.summary_text(self.settings, self.reconciler.remote, usable))
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError):
