@@ -14,6 +14,9 @@ from tunnelfleet.generate.topology import PlannedGateway, Topology
 from tunnelfleet.inventory.loading import CLUSTERS, LoadedCluster
 from tunnelfleet.inventory.secrets import SecretFolder, read_secrets
 
+# What a cluster has once: the programs that pods mount, and how many gateways may be away at a time.
+SHARED = ("disruption", "strongswan/gateway", "frr/router", "routes/agent")
+
 
 def generate(root: Path, loaded: LoadedCluster) -> Files:
     """The cluster's generated files, paths relative to the repository's root.
@@ -61,7 +64,7 @@ def _overlay(topology: Topology) -> str:
         topology,
         0,
         {
-            "resources": ["../../base/disruption", *gateways, "routes", "cilium"],
+            "resources": [*(f"../../base/{path}" for path in SHARED), *gateways, "routes", "cilium"],
             "components": ["../../base/image"],
             "transformers": [_namespace(topology)],
             "labels": [{"pairs": labels}],
