@@ -1,9 +1,4 @@
-"""BMP (RFC 7854): the bytes that bgpd sends, as messages. IPv4 unicast; everything else is passed over.
-
-Two kinds of messages carry routes. Route Monitoring tells what bgpd holds, after its import filters; FRR 10.3 does
-not always send it (pull request 19744 mends that) and sometimes sends a withdrawal too many. Route Mirroring repeats
-every message of a peer as it came. So tables are taken from the first, and changes from the second.
-"""
+"""BMP (RFC 7854): the bytes that bgpd sends, as messages. IPv4 unicast; everything else is passed over."""
 
 from __future__ import annotations
 
@@ -19,8 +14,7 @@ _COMMON = struct.Struct("!BIB")
 _PER_PEER = struct.Struct("!BBQ16sIIII")
 _LONGEST = 1 << 20
 
-_ROUTE_MONITORING, _PEER_DOWN, _PEER_UP, _INITIATION, _TERMINATION, _ROUTE_MIRRORING = 0, 2, 3, 4, 5, 6
-_MIRRORED_MESSAGE, _MIRRORING_INFORMATION = 0, 1
+_ROUTE_MONITORING, _PEER_DOWN, _PEER_UP, _INITIATION, _TERMINATION = 0, 2, 3, 4, 5
 _GLOBAL_PEER = 0
 _FLAG_IPV6, _FLAG_TWO_BYTE_AS = 0x80, 0x20
 
@@ -65,13 +59,12 @@ class PeerDown:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a peer withdraws and announces. Nothing is filtered where it is mirrored."""
+    """What a peer withdraws and announces, after bgpd's import filters."""
 
     peer: int
     withdrawn: tuple[Prefix, ...]
     announced: tuple[Prefix, ...]
     attributes: Attributes | None
-    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +72,6 @@ class EndOfRib:
     """The peer's table is complete (RFC 4724, section 2)."""
 
     peer: int
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """bgpd could not keep up: the tables must be read anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +84,7 @@ class Termination:
     """bgpd says good-bye."""
 
 
-Message = PeerUp | PeerDown | Update | EndOfRib | Lost | Initiation | Termination
+Message = PeerUp | PeerDown | Update | EndOfRib | Initiation | Termination
 
 
 class Decoder:
@@ -131,7 +119,7 @@ def _message(kind: int, body: bytes) -> Message | None:
         return Initiation()
     if kind == _TERMINATION:
         return Termination()
-    if kind not in (_ROUTE_MONITORING, _PEER_UP, _PEER_DOWN, _ROUTE_MIRRORING):
+    if kind not in (_ROUTE_MONITORING, _PEER_UP, _PEER_DOWN):
         return None
     peer_type, flags, _, raw_address, *_ = _PER_PEER.unpack_from(body)
     if peer_type != _GLOBAL_PEER or flags & _FLAG_IPV6:
@@ -142,21 +130,15 @@ def _message(kind: int, body: bytes) -> Message | None:
         return PeerUp(peer)
     if kind == _PEER_DOWN:
         return PeerDown(peer, rest[0])
-    as_size = 2 if flags & _FLAG_TWO_BYTE_AS else 4
-    if kind == _ROUTE_MONITORING:
-        return _route(peer, rest, as_size, False)
-    kind, length = struct.unpack_from("!HH", rest)
-    if kind == _MIRRORING_INFORMATION:
-        return Lost()
-    return _route(peer, rest[4 : 4 + length], as_size, True) if kind == _MIRRORED_MESSAGE else None
+    return _route(peer, rest, 2 if flags & _FLAG_TWO_BYTE_AS else 4)
 
 
-def _route(peer: int, update: bytes, as_size: int, mirrored: bool) -> Message | None:
-    """The routes of a BGP UPDATE (RFC 4271, section 4.3); None for every other message."""
-    if len(update) >= _BGP_HEADER and update[_BGP_HEADER - 1] != _UPDATE:
-        return None
+def _route(peer: int, update: bytes, as_size: int) -> Message | None:
+    """The routes of the BGP UPDATE in a Route Monitoring message (RFC 4271, section 4.3)."""
     if len(update) < _BGP_HEADER + 4:
         raise IndexError
+    if update[_BGP_HEADER - 1] != _UPDATE:
+        return None
     position = _BGP_HEADER
     (length,) = struct.unpack_from("!H", update, position)
     withdrawn = tuple(_prefixes(update[position + 2 : position + 2 + length]))
@@ -167,8 +149,7 @@ def _route(peer: int, update: bytes, as_size: int, mirrored: bool) -> Message | 
     if not withdrawn and not announced:
         # an UPDATE without anything; one with attributes is of another address family
         return None if raw_attributes else EndOfRib(peer)
-    attributes = _attributes(raw_attributes, as_size) if announced else None
-    return Update(peer, withdrawn, announced, attributes, mirrored)
+    return Update(peer, withdrawn, announced, _attributes(raw_attributes, as_size) if announced else None)
 
 
 def _prefixes(data: bytes) -> Iterator[Prefix]:

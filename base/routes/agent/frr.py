@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from .bmp import Decoder, Lost, Malformed, Message
+from .bmp import Decoder, Malformed, Message
 
 SOCKET = Path("/run/frr/bgpd.vty")
 _SLOWEST = 5.0
@@ -16,32 +17,64 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.1, 1.0
 log = logging.getLogger(__name__)
 
 
-async def stream(address: tuple[str, int]) -> AsyncIterator[list[Message] | None]:
-    """What bgpd sends, for ever: lists of messages; an empty one for each new connection, None when it ended."""
-    wait = _FIRST_WAIT
-    while True:
-        try:
-            reader, writer = await asyncio.open_connection(*address)
-        except OSError:
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, _LONGEST_WAIT)
-            continue
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A new connection: all tables follow. `again` where it is the same bgpd."""
+
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """bgpd is gone."""
+
+
+class Feed:
+    """bgpd's BMP stream, kept up for ever."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._address = address
+        self._writer: asyncio.StreamWriter | None = None
+        self._again = False
+
+    def read_again(self) -> None:
+        """Asks for all tables anew.
+
+        FRR 10.3 stops sending changes while it has changes of a lost peer to pass over (pull request 19744 mends it),
+        and ends the table only of peers that were up at the start of a connection. Route Mirroring, which would show
+        both, makes its bgpd crash where nobody listens.
+        """
+        if self._writer and not self._writer.is_closing():
+            self._again = True
+            self._writer.close()
+
+    async def events(self) -> AsyncIterator[Opened | Closed | list[Message]]:
+        """What bgpd sends, as lists of messages, and what becomes of the connection."""
         wait = _FIRST_WAIT
-        yield []
-        decoder = Decoder()
-        try:
-            while data := await reader.read(1 << 18):
-                if messages := list(decoder.feed(data)):
-                    yield messages
-                if any(isinstance(message, Lost) for message in messages):
-                    log.warning("BMP: messages were lost, the tables are read anew")
-                    break
-        except (OSError, Malformed) as error:
-            log.warning("BMP: %s", error)
-        finally:
-            writer.close()
-        yield None
-        await asyncio.sleep(_FIRST_WAIT)
+        while True:
+            try:
+                reader, self._writer = await asyncio.open_connection(*self._address)
+            except OSError:
+                if self._again:
+                    self._again = False
+                    yield Closed()
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT)
+                continue
+            wait = _FIRST_WAIT
+            yield Opened(self._again)
+            self._again = False
+            decoder = Decoder()
+            try:
+                while data := await reader.read(1 << 18):
+                    if messages := list(decoder.feed(data)):
+                        yield messages
+            except (OSError, Malformed) as error:
+                log.warning("BMP: %s", error)
+            self._writer.close()
+            if not self._again:
+                yield Closed()
+                await asyncio.sleep(_FIRST_WAIT)
 
 
 class CommandError(Exception):

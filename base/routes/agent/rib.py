@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from .bmp import Attributes, EndOfRib, Initiation, Lost, Message, PeerDown, PeerUp, Termination, Update
+from .bmp import Attributes, EndOfRib, Initiation, Message, PeerDown, PeerUp, Termination, Update
 from .prefix import Prefix, host, within
 from .settings import Mode, Settings
 
@@ -84,10 +84,12 @@ class Rib:
         self.refused = 0
         """Announcements that the settings do not allow."""
         self._opened = 0.0
+        self._same = False
 
-    def opened(self, now: float) -> None:
-        """FRR is connected to: its peers have to show again."""
+    def opened(self, now: float, again: bool = False) -> None:
+        """FRR is connected to: its peers have to show again. `again`: it is the same bgpd as before."""
         self.connected = True
+        self._same = again
         self._opened = now
         for peer in self.peers.values():
             peer.confirmed = False
@@ -98,7 +100,7 @@ class Rib:
 
     def apply(self, message: Message, now: float) -> None:
         """Takes in one message."""
-        if isinstance(message, Initiation | Termination | Lost):
+        if isinstance(message, Initiation | Termination):
             return
         role = self._role(message.peer)
         if role is None:
@@ -107,11 +109,14 @@ class Rib:
             self._up(self._known(message.peer, role), now)
             return
         peer = self.peers.get(message.peer)
-        # bgpd also tells of peers that were never up; and one not seen up has nothing to say
-        if peer is None or not peer.confirmed:
+        if peer is None:
             return
         if isinstance(message, PeerDown):
-            self._down(peer, now)
+            # a new bgpd also tells of peers that are not up yet
+            if peer.confirmed or self._same:
+                self._down(peer, now)
+        elif not peer.confirmed:
+            return
         elif isinstance(message, EndOfRib):
             self._complete(peer, now)
         elif peer.role is not Role.NODE:
@@ -179,6 +184,8 @@ class Rib:
             self.nodes_changed = True
 
     def _down(self, peer: Peer, now: float) -> None:
+        if peer.phase is Phase.DOWN:
+            return
         peer.confirmed = False
         peer.stale.clear()
         if peer.usable and self._only_gateway(peer):
@@ -216,7 +223,7 @@ class Rib:
 
     def _update(self, peer: Peer, message: Update, now: float) -> None:
         peer.updated = now
-        for prefix in message.withdrawn if message.mirrored else ():
+        for prefix in message.withdrawn:
             peer.stale.discard(prefix)
             if peer.paths.pop(prefix, None) is not None:
                 self.dirty.add(prefix)

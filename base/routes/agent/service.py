@@ -19,7 +19,7 @@ from .kernel import Failure, Kernel
 from .plan import RouteKey
 from .prefix import Prefix, dotted
 from .reconcile import PutNeighbour, PutRule, Reconciler, Step
-from .rib import Rib
+from .rib import Phase, Rib
 from .settings import Mode, Settings
 
 RUN = Path("/run/tunnelfleet")
@@ -29,6 +29,8 @@ _CALM = 1.0
 """Seconds between two readings when others keep changing what is the agent's."""
 _SUMMARY = 60.0
 _RETRY = 3.0
+_READ_AGAIN = (0.3, 3.0)
+"""Seconds after a session came or went until the tables are read anew, each."""
 _LOG_LIMIT = 1 << 20
 
 log = logging.getLogger("agent")
@@ -41,6 +43,7 @@ class Agent:
         self.settings = settings
         self.kernel = kernel
         self.run_folder = run
+        self.feed = frr.Feed(settings.bmp)
         self.gate = Gate(settings.asn)
         self.rib = Rib(settings)
         state = kernel.read()
@@ -69,7 +72,7 @@ class Agent:
         loop.add_reader(self.kernel.events.fileno(), self._kernel_spoke)
         server = await asyncio.start_unix_server(self._answer, self.run_folder / "agent.sock")
         self.read_kernel()
-        work = [self._feed(), self._summaries(), self._look_after_neighbors()]
+        work = [self._listen(), self._summaries(), self._look_after_neighbors()]
         if self.settings.mode is Mode.REFLECTOR:
             work.append(self.gate.run())
         tasks = [self._start(one) for one in work]
@@ -90,22 +93,25 @@ class Agent:
         unreachable = self.settings.metrics.unreachable
         return (key for key in self.reconciler.holding.routes if key.metric != unreachable)
 
-    async def _feed(self) -> None:
-        async for messages in frr.stream(self.settings.bmp):
+    async def _listen(self) -> None:
+        async for event in self.feed.events():
             now = time.monotonic()
-            if messages is None:
-                log.warning("FRR is gone: routes stay as they are")
-                self.rib.closed()
-                if self._leaving:
-                    self._stopping.set()
-                continue
-            if not messages:
-                log.info("FRR is there")
-                self.rib.opened(now)
-                self.gate.restarted()
-            for message in messages:
-                self._note(message)
-                self.rib.apply(message, now)
+            match event:
+                case frr.Closed():
+                    log.warning("FRR is gone: routes stay as they are")
+                    self.rib.closed()
+                    if self._leaving:
+                        self._stopping.set()
+                    continue
+                case frr.Opened():
+                    self.rib.opened(now, event.again)
+                    if not event.again:
+                        log.info("FRR is there")
+                        self.gate.restarted()
+                case _:
+                    for message in event:
+                        self._note(message)
+                        self.rib.apply(message, now)
             self.work()
 
     def _note(self, message: Message) -> None:
@@ -113,9 +119,15 @@ class Agent:
             return
         known = self.rib.peers.get(message.peer)
         is_up = isinstance(message, PeerUp)
-        if is_up or (known and known.confirmed):
-            name = self.settings.name(message.peer) or dotted(message.peer)
-            log.info("session with %s %s", name, "up" if is_up else "down")
+        was_up = known is not None and known.phase is not Phase.DOWN
+        if is_up == was_up:
+            return
+        name = self.settings.name(message.peer)
+        log.info("session with %s %s", name or dotted(message.peer), "up" if is_up else "down")
+        if name:
+            # now, and when bgpd has done with the routes of the session
+            for wait in _READ_AGAIN:
+                asyncio.get_running_loop().call_later(wait, self.feed.read_again)
 
     def work(self, base: bool = False) -> None:
         """Brings the kernel to what BGP and the interfaces ask for."""
