@@ -81,6 +81,8 @@ def run(command: Command, text: str | None = None) -> str:
 
 def make(received: int | None) -> None:
     """Gives the namespace its name in this container: the one received, or a new one."""
+    # the volume outlives a killed container, what was mounted on this file does not
+    PATH.unlink(missing_ok=True)
     if received is None:
         run(("ip", "netns", "add", NAME))
         return
