@@ -41,9 +41,7 @@ def tunnelfleet(root: Path, *arguments: str) -> None:
     command = [sys.executable, "-m", "tunnelfleet", *arguments, "--root", str(root)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(
-            f"{' '.join(command)} exited {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
-        )
+        raise SystemExit(f"{' '.join(command)} exited {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
 
 
 def bare_builds(root: Path, kustomize: Kustomize) -> None:
@@ -110,9 +108,7 @@ def measure(count: int, table: Table, console: Console) -> None:
         for what, taken in rows.items():
             table.add_row(str(count), what, f"{taken:.2f}", f"{taken / baseline:.2f}")
         for what, taken in stages(root, kustomize).items():
-            table.add_row(
-                str(count), f"  of one processor: {what}", f"{taken:.2f}", f"{taken / baseline:.2f}"
-            )
+            table.add_row(str(count), f"  of one processor: {what}", f"{taken:.2f}", f"{taken / baseline:.2f}")
         table.add_section()
         console.print(f"{count} clusters measured", style="dim")
 
@@ -124,9 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sizes = parser.parse_args(arguments).sizes
     kustomize = find_kustomize()
     console = Console(width=110)
-    title = (
-        f"kustomize {kustomize.version}, {available_processors()} at a time, Python {sys.version.split()[0]}"
-    )
+    title = f"kustomize {kustomize.version}, {available_processors()} at a time, Python {sys.version.split()[0]}"
     table = Table(title=title, title_justify="left")
     for column in ("CLUSTERS", "WHAT", "SECONDS", "x BASELINE"):
         table.add_column(column, justify="left" if column == "WHAT" else "right")

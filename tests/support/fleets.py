@@ -103,9 +103,7 @@ def write_cluster(root: Path, data: dict[str, Any]) -> None:
     folder = root / "clusters" / data["metadata"]["name"]
     (folder / "secrets").mkdir(parents=True)
     (folder / "cluster.yaml").write_text(yaml.dump(data, Dumper=yaml.CSafeDumper, sort_keys=False))
-    keys = [
-        tunnel["presharedKey"]["key"] for remote in data["spec"]["remotes"] for tunnel in remote["tunnels"]
-    ]
+    keys = [tunnel["presharedKey"]["key"] for remote in data["spec"]["remotes"] for tunnel in remote["tunnels"]]
     for name, entries in (("ipsec-psk", keys), ("ipsec-bgp", ["password"])):
         text = yaml.dump(_secret(name, entries), Dumper=yaml.CSafeDumper, sort_keys=False)
         (folder / "secrets" / f"secret-{name}.yaml").write_text(text)

@@ -28,10 +28,15 @@ class Run:
         return self.out + self.err
 
 
-def copy_of_this(target: Path) -> Path:
-    """A copy of what this repository holds for its clusters."""
+def copy_of_this(target: Path, *clusters: str) -> Path:
+    """A copy of what this repository holds for its clusters: for the named ones, or for all."""
+
+    def unwanted(folder: str, names: list[str]) -> set[str]:
+        of_clusters = Path(folder).parent == REPOSITORY and Path(folder).name in ("clusters", "overlays")
+        return set(names) - set(clusters) if clusters and of_clusters else set()
+
     for part in PARTS:
-        shutil.copytree(REPOSITORY / part, target / part)
+        shutil.copytree(REPOSITORY / part, target / part, ignore=unwanted)
     return target
 
 

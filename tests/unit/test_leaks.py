@@ -47,9 +47,7 @@ def found(path: str, text: str) -> list[tuple[str, int, int]]:
         ),
     ],
 )
-def test_a_secret_in_plain_text_is_found_at_its_place(
-    path: str, text: str, expected: tuple[str, int, int]
-) -> None:
+def test_a_secret_in_plain_text_is_found_at_its_place(path: str, text: str, expected: tuple[str, int, int]) -> None:
     assert found(path, text) == [expected]
 
 

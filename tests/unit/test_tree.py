@@ -25,9 +25,7 @@ WANTED = {
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()
-    }
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def drift(root: Path) -> dict[str, Drift]:
@@ -61,9 +59,7 @@ def test_a_changed_byte_is_named_with_its_line(tmp_path: Path) -> None:
 
 
 @given(place=st.integers(0, 10_000), byte=st.integers(0, 255))
-def test_any_other_byte_anywhere_is_noticed(
-    tmp_path_factory: pytest.TempPathFactory, place: int, byte: int
-) -> None:
+def test_any_other_byte_anywhere_is_noticed(tmp_path_factory: pytest.TempPathFactory, place: int, byte: int) -> None:
     root = tmp_path_factory.mktemp("tree")
     apply(root, "north", WANTED)
     path = root / "overlays/north/kustomization.yaml"
@@ -83,9 +79,7 @@ def test_what_an_older_inventory_left_is_removed_with_its_folder(tmp_path: Path)
 
 
 @pytest.mark.parametrize("path", ["overlays/north/notes.md", "overlays/north/gateway-a/swanctl.conf"])
-def test_a_file_that_the_generator_did_not_write_stops_it_before_anything_changes(
-    tmp_path: Path, path: str
-) -> None:
+def test_a_file_that_the_generator_did_not_write_stops_it_before_anything_changes(tmp_path: Path, path: str) -> None:
     foreign = tmp_path / path
     foreign.parent.mkdir(parents=True)
     foreign.write_text("mine\n")
