@@ -30,9 +30,9 @@ def write(gateway: Gateway) -> None:
 def with_passwords(text: str, gateway: Gateway, password: Callable[[str], bytes]) -> str:
     """The configuration with a line for each session that has a password. Raises SecretError where one is no use."""
     lines = [
-        f" neighbor {tunnel.peer} password {_usable(tunnel.password, password(tunnel.password))}\n"
+        f" neighbor {tunnel.peer} password {_usable(tunnel.password_file, password(tunnel.password_file))}\n"
         for tunnel in gateway.tunnels
-        if tunnel.password
+        if tunnel.password_file
     ]
     router = _ROUTER.search(text)
     return text + "".join([router[0] + "\n", *lines, "exit\n"]) if router and lines else text

@@ -26,7 +26,7 @@ class Tunnel:
     accepted: tuple[IPv4Network, ...]
     mtu: int
     mss: int
-    password: str | None
+    password_file: str | None
     """Name of the file with the password of the BGP session, None where there is none."""
 
 
@@ -77,7 +77,7 @@ def _tunnel(data: dict[str, Any]) -> Tunnel:
         accepted=_networks(data["acceptedCidrs"]),
         mtu=data["mtu"],
         mss=data["mss"],
-        password=data["password"],
+        password_file=data["passwordFile"],
     )
 
 

@@ -116,7 +116,7 @@ def _tunnel(planned: PlannedGateway, tunnel: PlannedTunnel) -> dict[str, Any]:
         "acceptedCidrs": [str(network) for network in networks(tunnel.remote.accepted_cidrs)],
         "mtu": tunnel.profile.mtu,
         "mss": tunnel.profile.mss,
-        "password": tunnel.remote.name if tunnel.remote.bgp_password else None,
+        "passwordFile": tunnel.remote.name if tunnel.remote.bgp_password else None,
     }
 
 
@@ -150,9 +150,7 @@ def _keys(planned: PlannedGateway) -> list[dict[str, Any]]:
 
 def _passwords(planned: PlannedGateway) -> list[dict[str, Any]]:
     """The passwords of BGP sessions, each as a file named for its site."""
-    return [
-        _source(remote.bgp_password, remote.name) for remote in _remotes(planned) if remote.bgp_password
-    ]
+    return [_source(remote.bgp_password, remote.name) for remote in _remotes(planned) if remote.bgp_password]
 
 
 def _source(entry: SecretKey, path: str) -> dict[str, Any]:
