@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from gateway import handover, secrets, settings
+
 from router import configuration, drain
 
 _PROGRAMS = Path("/usr/lib/frr")

@@ -58,9 +58,7 @@ def main() -> None:
 def vtysh(*commands: str) -> str:
     """What bgpd answers. Raises subprocess.SubprocessError where it does not."""
     arguments = [word for command in commands for word in ("-c", command)]
-    done = subprocess.run(
-        ["vtysh", "-d", "bgpd", *arguments], capture_output=True, text=True, timeout=5, check=True
-    )
+    done = subprocess.run(["vtysh", "-d", "bgpd", *arguments], capture_output=True, text=True, timeout=5, check=True)
     return done.stdout
 
 

@@ -69,9 +69,7 @@ class Link:
 def run(command: Command, text: str | None = None) -> str:
     """What the command prints. Raises CommandError where it fails."""
     try:
-        done = subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{' '.join(command)}: not done within {_SECONDS} s") from error
     if done.returncode != 0:

@@ -65,76 +65,34 @@ def changes(tunnels: Iterable[Tunnel], now: dict[str, State], up: set[str], sett
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class KernelState:
-    """A security association in the kernel (ip-xfrm(8), state)."""
-
-    source: str
-    destination: str
-    protocol: str
-    spi: str
-    interface_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class KernelPolicy:
-    """A security policy in the kernel (ip-xfrm(8), policy)."""
-
-    source: str
-    destination: str
-    direction: str
-    interface_id: int
-    endpoints: frozenset[str]
-
-
-_STATE = re.compile(r"^src (\S+) dst (\S+)\n\s+proto (\S+) spi (0x[0-9a-f]+)", re.M)
-_POLICY = re.compile(r"^src (\S+) dst (\S+).*\n\s+dir (\S+)", re.M)
+# An entry of `ip xfrm` starts at the left margin, its other lines are indented.
+_ENTRIES = re.compile(r"^\S.*\n(?:[ \t].*\n?)*", re.M)
+_STATE = re.compile(r"src (\S+) dst (\S+)\n\s+proto (\S+) spi (0x[0-9a-f]+)")
+_POLICY = re.compile(r"src (\S+) dst (\S+).*\n\s+dir (\S+)")
 _ENDPOINTS = re.compile(r"^\s+tmpl src (\S+) dst (\S+)", re.M)
 _INTERFACE_ID = re.compile(r"^\s+if_id (0x[0-9a-f]+)", re.M)
-# An entry starts at the left margin, its other lines are indented.
-_ENTRIES = re.compile(r"^\S.*\n(?:\s.*\n?)*", re.M)
-
-
-def kernel_states(text: str) -> list[KernelState]:
-    """Those of `ip xfrm state list nokeys` that belong to XFRM interfaces."""
-    return [
-        KernelState(*head.groups(), interface_id=int(number[1], 16))
-        for entry in _ENTRIES.findall(text)
-        if (head := _STATE.match(entry)) and (number := _INTERFACE_ID.search(entry))
-    ]
-
-
-def kernel_policies(text: str) -> list[KernelPolicy]:
-    """Those of `ip xfrm policy list` that belong to XFRM interfaces."""
-    return [
-        KernelPolicy(
-            *head.groups(),
-            interface_id=int(number[1], 16),
-            endpoints=frozenset(end for pair in _ENDPOINTS.findall(entry) for end in pair),
-        )
-        for entry in _ENTRIES.findall(text)
-        if (head := _POLICY.match(entry)) and (number := _INTERFACE_ID.search(entry))
-    ]
 
 
 def states_removal(text: str, address: IPv4Address) -> list[tuple[str, ...]]:
-    """Commands that remove the security associations in this listing of the kernel's.
+    """Commands that remove this gateway's security associations among those of `ip xfrm state list nokeys`.
 
     Ours are those of an XFRM interface with this gateway's address: no other program of the node has such.
     """
-    return [
-        ("ip", "xfrm", "state", "delete", "src", state.source, "dst", state.destination)
-        + ("proto", state.protocol, "spi", state.spi)
-        for state in kernel_states(text)
-        if str(address) in (state.source, state.destination)
-    ]
+    commands: list[tuple[str, ...]] = []
+    for entry in _ENTRIES.findall(text):
+        state = _STATE.match(entry)
+        if state and _INTERFACE_ID.search(entry) and str(address) in (state[1], state[2]):
+            key = ("src", state[1], "dst", state[2], "proto", state[3], "spi", state[4])
+            commands.append(("ip", "xfrm", "state", "delete", *key))
+    return commands
 
 
 def policies_removal(text: str, address: IPv4Address) -> list[tuple[str, ...]]:
-    """Commands that remove this gateway's security policies in this listing of the kernel's."""
-    return [
-        ("ip", "xfrm", "policy", "delete", "src", policy.source, "dst", policy.destination)
-        + ("dir", policy.direction, "if_id", hex(policy.interface_id))
-        for policy in kernel_policies(text)
-        if str(address) in policy.endpoints
-    ]
+    """Commands that remove this gateway's security policies among those of `ip xfrm policy list`."""
+    commands: list[tuple[str, ...]] = []
+    for entry in _ENTRIES.findall(text):
+        policy, number = _POLICY.match(entry), _INTERFACE_ID.search(entry)
+        if policy and number and any(str(address) in ends for ends in _ENDPOINTS.findall(entry)):
+            key = ("src", policy[1], "dst", policy[2], "dir", policy[3], "if_id", number[1])
+            commands.append(("ip", "xfrm", "policy", "delete", *key))
+    return commands
