@@ -94,7 +94,7 @@ def _secret(name: str, keys: list[str]) -> dict[str, Any]:
         "kind": "Secret",
         "metadata": {"name": name, "namespace": "ipsec-tunnel"},
         "stringData": {key: f"ENC[AES256_GCM,data:{index:08d},type:str]" for index, key in enumerate(keys)},
-        "sops": {"version": "3.13.3"},
+        "sops": {"age": [{"recipient": "age1"}], "mac": "ENC[AES256_GCM,data:0,type:str]", "version": "3.13.3"},
     }
 
 
