@@ -1,88 +1,166 @@
-"""Where a value of a rendered manifest comes from: the nearest place in base/ or in the overlay."""
+"""Where a value of a rendered manifest comes from: the place in base/ or in the overlay to be changed.
+
+kustomize does not say, so its way is gone again: from the overlay's kustomization.yaml through resources, components
+and patches, in the order in which they are applied. Only looked up when there is something to say about a value.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from tunnelfleet.findings import Location
 from tunnelfleet.generate.files import OVERLAYS
-from tunnelfleet.inventory.document import Document, YamlPath, read
-from tunnelfleet.manifests.rendered import Manifest
+from tunnelfleet.inventory.document import Document, YamlPath, parse, read
+from tunnelfleet.manifests.rendered import Manifest, at, mapping, sequence
+
+KUSTOMIZATION = "kustomization.yaml"
+_DEEPEST = 16
+"""Kustomizations within one another, so that two which name each other have an end."""
+_MERGED_BY = ("name", "mountPath", "containerPort", "key")
+"""By which of their keys kustomize merges the items of lists, tried in this order."""
 
 
 def origin(root: Path, cluster: str, manifest: Manifest, path: YamlPath) -> Location:
-    """The place in the source that leads furthest along `path`; the overlay's kustomization where none does.
+    """The place that leads furthest along `path`; the overlay's kustomization.yaml where none does.
 
-    kustomize merges list items by name, so items are looked for by name and not by number.
+    Of several the last counts that has the rendered value, else the last: patches win over what they patch.
     """
-    best, depth = Location(f"{OVERLAYS}/{cluster}/kustomization.yaml"), 0
-    folders = [root / "base", *_overlay_folders(root, cluster, manifest)]
-    for folder in folders:
-        for document in _documents(root, folder):
-            if _describes(document, manifest):
-                place, reached = _follow(document, manifest.data, path)
-                if reached >= depth:
-                    best, depth = place, reached
+    overlay = Path(OVERLAYS, cluster)
+    best, score = Location(f"{overlay.as_posix()}/{KUSTOMIZATION}"), (0, False)
+    image = at(manifest.data, path) if path and path[-1] == "image" else None
+    for source in _sources(root, overlay, "", "", 0):
+        if isinstance(image, str) and (named := source.image(image)):
+            return named
+        if source.describes(manifest):
+            reached, same, place = source.follow(manifest.data, path)
+            if (reached, same) >= score:
+                best, score = place, (reached, same)
     return best
 
 
-def _overlay_folders(root: Path, cluster: str, manifest: Manifest) -> list[Path]:
-    overlay = root / OVERLAYS / cluster
-    if not overlay.is_dir():
-        return []
-    endings = {folder.name.removeprefix("gateway-"): folder for folder in overlay.iterdir() if folder.is_dir()}
-    endings["nodes"] = endings.get("routes", overlay)
-    return [folder for ending, folder in endings.items() if manifest.name.endswith(f"-{ending}")]
+def written(root: Path, cluster: str, manifest: Manifest, path: YamlPath) -> Location | None:
+    """The place of the value itself, None where it is written nowhere but made by a transformer."""
+    found = None
+    for source in _sources(root, Path(OVERLAYS, cluster), "", "", 0):
+        if source.describes(manifest) and at(source.data, path) is not None:
+            found = source.follow(manifest.data, path)[2]
+    return found
 
 
-@cache
-def _documents(root: Path, folder: Path) -> tuple[Document, ...]:
-    found = []
-    for path in sorted(folder.rglob("*.yaml")):
-        document, _ = read(root, path)
-        if document is not None and isinstance(document.data, dict):
-            found.append(document)
-    return tuple(found)
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """An object, a patch, or a kustomization, with what its names become; `place` where its lines are not the file's."""
 
+    document: Document
+    prefix: str
+    suffix: str
+    place: Location | None = None
 
-def _describes(document: Document, manifest: Manifest) -> bool:
-    metadata = document.data.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    same_kind = document.data.get("kind") == manifest.kind
-    return same_kind and isinstance(name, str) and (manifest.name == name or manifest.name.startswith(f"{name}-"))
+    @property
+    def data(self) -> Mapping[str, Any]:
+        return mapping(self.document.data)
 
+    def describes(self, manifest: Manifest) -> bool:
+        name = mapping(self.data.get("metadata")).get("name")
+        return self.data.get("kind") == manifest.kind and f"{self.prefix}{name}{self.suffix}" == manifest.name
 
-def _follow(document: Document, rendered: Any, path: YamlPath) -> tuple[Location, int]:
-    here: YamlPath = ()
-    source = document.data
-    for depth, step in enumerate(path):
-        rendered = _child(rendered, step)
-        step_there: str | int | None = step
-        if isinstance(step, int):
-            step_there = _same_item(source, rendered)
-        if step_there is None or _child(source, step_there) is None:
-            return document.locate(here), depth
-        source = _child(source, step_there)
-        here = (*here, step_there)
-    return document.locate(here), len(path)
+    def image(self, image: str) -> Location | None:
+        """The entry of `images` that gives containers this image."""
+        if self.data.get("kind") not in ("Kustomization", "Component"):
+            return None
+        for number, entry in enumerate(sequence(self.data.get("images"))):
+            name = mapping(entry).get("newName", mapping(entry).get("name"))
+            if isinstance(name, str) and image.startswith((f"{name}:", f"{name}@")) or image == name:
+                return self.document.locate(("images", number))
+        return None
 
+    def follow(self, rendered: Any, path: YamlPath) -> tuple[int, bool, Location]:
+        """How many steps of `path` there are here, whether they lead to the rendered value, and where they end."""
+        here: YamlPath = ()
+        source: Any = self.data
+        for step in path:
+            rendered = at(rendered, (step,))
+            there = _same_item(source, rendered) if isinstance(step, int) else step
+            if there is None or at(source, (there,)) is None:
+                return len(here), False, self._locate(here)
+            source, here = at(source, (there,)), (*here, there)
+        return len(here), source == rendered, self._locate(here)
 
-def _child(value: Any, step: str | int) -> Any:
-    if isinstance(value, Mapping):
-        return value.get(step)
-    if isinstance(value, list) and isinstance(step, int) and step < len(value):
-        return value[step]
-    return None
+    def _locate(self, path: YamlPath) -> Location:
+        return self.place or self.document.locate(path)
 
 
 def _same_item(items: Any, wanted: Any) -> int | None:
-    if not isinstance(items, list):
-        return None
-    name = wanted.get("name") if isinstance(wanted, Mapping) else None
-    for number, item in enumerate(items):
-        if item == wanted or (name is not None and isinstance(item, Mapping) and item.get("name") == name):
+    """The item that became `wanted`: the same one, or the one that was merged into it."""
+    for number, item in enumerate(sequence(items)):
+        if item == wanted:
             return number
+    for key in _MERGED_BY:
+        value = mapping(wanted).get(key)
+        for number, item in enumerate(sequence(items)):
+            if value is not None and mapping(item).get(key) == value:
+                return number
     return None
+
+
+def _sources(root: Path, folder: Path, prefix: str, suffix: str, depth: int) -> Iterator[_Source]:
+    """All that the kustomization in `folder`, relative to the root, is made of."""
+    kustomization = _document(root, folder / KUSTOMIZATION)
+    if kustomization is None or depth > _DEEPEST:
+        return
+    data = mapping(kustomization.data)
+    prefix, suffix = prefix + _text(data.get("namePrefix")), _text(data.get("nameSuffix")) + suffix
+    for entry in (*sequence(data.get("resources")), *sequence(data.get("components"))):
+        path = _below(root, folder, entry)
+        if path is not None and (root / path).is_dir():
+            yield from _sources(root, path, prefix, suffix, depth + 1)
+        elif path is not None and (document := _document(root, path)):
+            yield _Source(document, prefix, suffix)
+    for number, entry in enumerate(sequence(data.get("patches"))):
+        inline, path = mapping(entry).get("patch"), _below(root, folder, mapping(entry).get("path"))
+        if isinstance(inline, str):
+            document, _ = parse(kustomization.file, inline)
+            if document is not None:
+                yield _Source(document, prefix, suffix, kustomization.locate(("patches", number, "patch")))
+        elif path is not None and (patch := _document(root, path)):
+            yield _Source(patch, prefix, suffix)
+    yield _Source(kustomization, prefix, suffix)
+
+
+def _below(root: Path, folder: Path, entry: Any) -> Path | None:
+    """The path that an entry names, relative to the root; None for one that is elsewhere."""
+    if not isinstance(entry, str) or "\0" in entry or "://" in entry:
+        return None
+    parts: list[str] = []
+    for part in (*folder.parts, *Path(entry).parts):
+        if part == ".." and parts:
+            parts.pop()
+        elif part == ".." or part == "/":
+            return None
+        else:
+            parts.append(part)
+    path = Path(*parts)
+    return path if (root / path).exists() else None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _document(root: Path, path: Path) -> Document | None:
+    try:
+        status = (root / path).stat()
+    except OSError:
+        return None
+    return _read(root, path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=256)
+def _read(root: Path, path: Path, _changed: int, _size: int) -> Document | None:
+    """Reads a file once for as long as it stays as it is."""
+    document, _ = read(root, root / path)
+    return document

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tunnelfleet.inventory.document import YamlPath
+from tunnelfleet.manifests.pods import Container, Pod
+from tunnelfleet.manifests.rendered import Manifest, at, mapping, sequence
 
 Reasons = Mapping[str, str]
 """What is allowed -> why."""
@@ -16,85 +18,167 @@ Reasons = Mapping[str, str]
 class Allowed:
     """The exceptions of one kind of pod, each with its reason."""
 
-    host_network: str
-    capabilities: Mapping[str, Reasons]
+    host_network: str = ""
+    capabilities: Mapping[str, Reasons] = field(default_factory=dict)
     """By container."""
-    host_paths: Reasons
-    unconfined: Reasons
-    """Containers without the runtime's seccomp profile."""
+    host_paths: Reasons = field(default_factory=dict)
+    without_apparmor: Reasons = field(default_factory=dict)
+    """Containers without the runtime's AppArmor profile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A privilege that is not on the list; `path` leads to it within the pod's spec."""
+    """A privilege that is not on the list; `path` leads to it within the manifest."""
 
     path: YamlPath
     message: str
+    instead: str = ""
+    """What to write, where it is not simply left out."""
 
 
-_FRR: Reasons = {
-    "NET_ADMIN": "zebra reads routes and links and sets socket options",
-    "NET_RAW": "BFD opens raw sockets",
-    "NET_BIND_SERVICE": "BGP listens on port 179",
-    "SYS_ADMIN": "FRR's daemons do not start without it (FRR, lib/privs.c)",
-    "SETUID": "the daemons change to user frr",
-    "SETGID": "the daemons change to group frr",
-    "CHOWN": "the daemons give their folders to user frr",
-    "DAC_OVERRIDE": "root in the container opens the sockets of user frr for vtysh",
-    "KILL": "the start script ends the daemons, which run as user frr",
-}
+_SYS_ADMIN_FRR = "FRR's daemons do not start without it (FRR, lib/privs.c)"
 ALLOWED: Mapping[tuple[str, str], Allowed] = {
+    ("Deployment", "ipsec-tunnel"): Allowed(
+        host_network="IKE and ESP use the node's own address, so that nothing but the cloud's 1:1 NAT is between",
+        capabilities={
+            "strongswan": {
+                "NET_ADMIN": "security associations and policies, interfaces, addresses, routes, packet filter, sysctls",
+                "NET_BIND_SERVICE": "IKE's port 500",
+                "SYS_ADMIN": "makes and enters network namespace strongswan, mounts its name",
+                "CHOWN": "charon gives swanctl's socket to its user, and does not listen otherwise",
+            },
+            "frr": {
+                "NET_ADMIN": "zebra's routes and links, TCP MD5",
+                "NET_RAW": "BFD's sockets",
+                "NET_BIND_SERVICE": "BGP's port 179",
+                "SYS_ADMIN": f"enters the network namespace; {_SYS_ADMIN_FRR}",
+                "SETUID": "the daemons change to user frr",
+                "SETGID": "the daemons change to group frr",
+                "KILL": "ends the daemons, which are another user's",
+            },
+        },
+        without_apparmor={"strongswan": "the default profile forbids mount, by which a network namespace gets its name"},
+    ),
     ("DaemonSet", "ipsec-routes"): Allowed(
         host_network="the routes are the node's",
-        capabilities={"frr": _FRR, "agent": {"NET_ADMIN": "routes, nexthop objects, rules, the neighbour entry"}},
-        host_paths={},
-        unconfined={},
+        capabilities={
+            "frr": {
+                "NET_ADMIN": "zebra reads routes and links and sets socket options",
+                "NET_RAW": "BFD's sockets",
+                "NET_BIND_SERVICE": "BGP's port 179",
+                "SYS_ADMIN": _SYS_ADMIN_FRR,
+                "SETUID": "the daemons change to user frr",
+                "SETGID": "the daemons change to group frr",
+                "CHOWN": "the daemons give their folders to user frr",
+                "DAC_OVERRIDE": "root in the container opens the sockets of user frr for vtysh",
+                "KILL": "the start script ends the daemons, which run as user frr",
+            },
+            "agent": {
+                "NET_ADMIN": "routes, nexthop objects, rules and the neighbour entry",
+                "DAC_OVERRIDE": "bgpd's socket belongs to user frr",
+            },
+        },
     ),
 }
-_NOTHING = Allowed(host_network="", capabilities={}, host_paths={}, unconfined={})
+_NOTHING = Allowed()
+_RIGHTS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
+_SHARED = {
+    "hostPID": "sees the node's processes",
+    "hostIPC": "shares memory with the node's processes",
+    "shareProcessNamespace": "lets its containers see each other's processes",
+}
+_APPARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
 
 
-def refused_privileges(kind: str, name: str, pod: Mapping[str, Any]) -> Iterator[Refused]:
-    """What the pod of workload `kind` `name` has beyond its list."""
-    allowed = next((one for (of, base), one in ALLOWED.items() if of == kind and name.startswith(f"{base}-")), _NOTHING)
-    if pod.get("hostNetwork") and not allowed.host_network:
-        yield Refused(("hostNetwork",), "shares the node's network")
-    for key, what in (("hostPID", "processes"), ("hostIPC", "interprocess communication")):
-        if pod.get(key):
-            yield Refused((key,), f"shares the node's {what}")
-    if pod.get("automountServiceAccountToken") is not False:
-        yield Refused(("automountServiceAccountToken",), "gets a token for the Kubernetes API: write false")
-    for number, volume in enumerate(pod.get("volumes") or []):
-        path = (volume.get("hostPath") or {}).get("path")
-        if path is not None and path not in allowed.host_paths:
-            yield Refused(("volumes", number), f"mounts {path} of the node")
-    for section in ("initContainers", "containers"):
-        for number, container in enumerate(pod.get(section) or []):
-            for refused in _container(container, pod, allowed):
-                yield Refused((section, number, *refused.path), refused.message)
+def allowed_for(manifest: Manifest) -> Allowed:
+    """The exceptions that the list has for a workload; its name is the list's with something added."""
+    for (kind, name), allowed in ALLOWED.items():
+        if manifest.kind == kind and manifest.name.startswith(f"{name}-"):
+            return allowed
+    return _NOTHING
 
 
-def _container(container: Mapping[str, Any], pod: Mapping[str, Any], allowed: Allowed) -> Iterator[Refused]:
-    name = str(container.get("name"))
-    context = container.get("securityContext") or {}
-    here: YamlPath = ("securityContext",)
+def refused_rights(manifest: Manifest) -> Iterator[Refused]:
+    """What an object gives beyond its list in the Kubernetes API itself."""
+    if manifest.kind in _RIGHTS:
+        yield Refused((), "gives rights in the Kubernetes API, which nothing here needs")
+
+
+def refused_privileges(pod: Pod) -> Iterator[Refused]:
+    """What a pod has beyond its list."""
+    allowed = allowed_for(pod.manifest)
+    if pod.spec.get("hostNetwork") and not allowed.host_network:
+        yield Refused((*pod.path, "hostNetwork"), "uses the node's network")
+    for key, message in _SHARED.items():
+        if pod.spec.get(key):
+            yield Refused((*pod.path, key), message)
+    if pod.spec.get("automountServiceAccountToken") is not False:
+        message = "gets a token for the Kubernetes API"
+        yield Refused((*pod.path, "automountServiceAccountToken"), message, "write automountServiceAccountToken: false")
+    context = mapping(pod.spec.get("securityContext"))
+    for key, message in (("sysctls", "sets sysctls"), ("seLinuxOptions", "chooses its own SELinux label")):
+        if context.get(key):
+            yield Refused((*pod.path, "securityContext", key), message)
+    yield from _volumes(pod, allowed)
+    for container in pod.containers:
+        yield from _container(container, pod, allowed)
+
+
+def _volumes(pod: Pod, allowed: Allowed) -> Iterator[Refused]:
+    for number, volume in enumerate(sequence(pod.spec.get("volumes"))):
+        path: YamlPath = (*pod.path, "volumes", number)
+        if "hostPath" in mapping(volume):
+            mounted = at(volume, ("hostPath", "path"))
+            if not isinstance(mounted, str) or mounted not in allowed.host_paths:
+                yield Refused((*path, "hostPath"), f"mounts {mounted} of the node")
+        for source in sequence(at(volume, ("projected", "sources"))):
+            if "serviceAccountToken" in mapping(source):
+                yield Refused((*path, "projected"), "mounts a token for the Kubernetes API")
+
+
+def _container(container: Container, pod: Pod, allowed: Allowed) -> Iterator[Refused]:
+    name = container.name
+    context = mapping(container.data.get("securityContext"))
+    here: YamlPath = (*container.path, "securityContext")
     if context.get("privileged"):
         yield Refused((*here, "privileged"), f"container {name} is privileged")
-    if context.get("allowPrivilegeEscalation") is not False:
-        yield Refused((*here, "allowPrivilegeEscalation"), f"container {name} may gain privileges: write false")
-    if context.get("readOnlyRootFilesystem") is not True:
-        yield Refused((*here, "readOnlyRootFilesystem"), f"container {name} may write its root file system: write true")
-    capabilities = context.get("capabilities") or {}
-    if "ALL" not in (capabilities.get("drop") or []):
-        yield Refused((*here, "capabilities"), f"container {name} keeps the runtime's capabilities: drop [ALL]")
-    for number, capability in enumerate(capabilities.get("add") or []):
-        if capability not in allowed.capabilities.get(name, {}):
+    for key, value, message in (
+        ("allowPrivilegeEscalation", False, "may gain privileges"),
+        ("readOnlyRootFilesystem", True, "may write its root file system"),
+    ):
+        if context.get(key) is not value:
+            yield Refused((*here, key), f"container {name} {message}", f"write {key}: {str(value).lower()}")
+    if context.get("procMount") not in (None, "Default"):
+        yield Refused((*here, "procMount"), f"container {name} sees all of /proc")
+    if context.get("seLinuxOptions"):
+        yield Refused((*here, "seLinuxOptions"), f"container {name} chooses its own SELinux label")
+    capabilities = mapping(context.get("capabilities"))
+    if "ALL" not in sequence(capabilities.get("drop")):
+        message = f"container {name} keeps the runtime's capabilities"
+        yield Refused((*here, "capabilities"), message, "write capabilities: {drop: [ALL]}")
+    for number, capability in enumerate(sequence(capabilities.get("add"))):
+        if not isinstance(capability, str) or capability not in allowed.capabilities.get(name, {}):
             yield Refused((*here, "capabilities", "add", number), f"container {name} has capability {capability}")
-    profile = (context.get("seccompProfile") or (pod.get("securityContext") or {}).get("seccompProfile") or {}).get(
-        "type"
-    )
-    if profile not in ("RuntimeDefault", "Localhost") and name not in allowed.unconfined:
-        yield Refused((*here, "seccompProfile"), f"container {name} has no seccomp profile: write RuntimeDefault")
-    for number, port in enumerate(container.get("ports") or []):
-        if port.get("hostPort") and not pod.get("hostNetwork"):
-            yield Refused(("ports", number), f"container {name} opens port {port['hostPort']} of the node")
+    yield from _profiles(container, pod, allowed)
+    for number, port in enumerate(sequence(container.data.get("ports"))):
+        if mapping(port).get("hostPort") and not pod.spec.get("hostNetwork"):
+            message = f"container {name} opens port {mapping(port)['hostPort']} of the node"
+            yield Refused((*container.path, "ports", number), message)
+
+
+def _profiles(container: Container, pod: Pod, allowed: Allowed) -> Iterator[Refused]:
+    """The profiles of the runtime that hold a container: its own, else the pod's."""
+    here: YamlPath = (*container.path, "securityContext")
+
+    def profile(key: str) -> Any:
+        own = at(container.data, ("securityContext", key, "type"))
+        return at(pod.spec, ("securityContext", key, "type")) if own is None else own
+
+    if profile("seccompProfile") not in ("RuntimeDefault", "Localhost"):
+        message = f"container {container.name} has no seccomp profile"
+        yield Refused((*here, "seccompProfile"), message, "write seccompProfile: {type: RuntimeDefault}")
+    annotations = mapping(at(pod.manifest.data, (*pod.path[:-1], "metadata", "annotations")))
+    annotated = annotations.get(f"{_APPARMOR_ANNOTATION}{container.name}")
+    unconfined = "Unconfined" in (profile("appArmorProfile"),) or annotated == "unconfined"
+    if unconfined and container.name not in allowed.without_apparmor:
+        yield Refused((*here, "appArmorProfile"), f"container {container.name} has no AppArmor profile")

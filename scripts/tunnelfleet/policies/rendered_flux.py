@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from tunnelfleet.findings import Location
+from tunnelfleet.generate.files import OVERLAYS
 from tunnelfleet.generate.flux import FLUX_NAMESPACE
 from tunnelfleet.generate.tree import Drift
 from tunnelfleet.inventory.document import Document, YamlPath
-from tunnelfleet.inventory.loading import CLUSTERS, LoadedCluster
-from tunnelfleet.inventory.model import SecretKey
-from tunnelfleet.inventory.secrets import SECRETS, Protection
-from tunnelfleet.manifests.rendered import RenderedCluster
+from tunnelfleet.inventory.loading import CLUSTERS
+from tunnelfleet.inventory.secrets import SECRETS
+from tunnelfleet.manifests.origin import KUSTOMIZATION, written
+from tunnelfleet.manifests.rendered import Manifest, RenderedCluster, mapping, sequence
 from tunnelfleet.policies.registry import LocatedProblem, Scope, policy
 
 _DRIFT = {
@@ -37,10 +39,10 @@ _DRIFT = {
     "overlay-matches-inventory",
     Scope.RENDERED,
     asks="Every generated file is, to the byte, what the inventory gives.",
-    why="The inventory is what people review; a hand edit would be applied by Flux and lost at the next "
-    "generation.",
-    failing="overlays/iceland-prod/gateway-a/swanctl.conf   # rekey_time changed by hand",
-    passing="clusters/iceland-prod/cluster.yaml             # overrides: {espLifetime: 3600}, then generated",
+    why="The inventory is what people review; a hand edit would be applied by Flux and lost at the next generation.",
+    failing="# overlays/iceland-prod/gateway-a/swanctl.conf, changed by hand\nreplay_window = 2048",
+    passing="# clusters/iceland-prod/cluster.yaml, changed and then generated\n"
+    "spec:\n  remotes:\n    - overrides: {replayWindow: 2048}",
 )
 def overlay_matches_inventory(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
     cluster = rendered.loaded.folder
@@ -51,169 +53,155 @@ def overlay_matches_inventory(rendered: RenderedCluster) -> Iterator[LocatedProb
         )
 
 
-def _kustomizations(rendered: RenderedCluster) -> Iterator[tuple[Document, dict[str, Any]]]:
-    for document in rendered.flux:
-        data = document.data
-        if isinstance(data, dict) and str(data.get("apiVersion", "")).startswith(
-            "kustomize.toolkit.fluxcd.io/"
-        ):
-            yield document, data
+@dataclass(frozen=True, slots=True)
+class _Kustomization:
+    """A Flux Kustomization of the cluster and the file that it stands in."""
+
+    rendered: RenderedCluster
+    document: Document
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        return mapping(mapping(self.document.data).get("spec"))
+
+    @property
+    def name(self) -> Any:
+        return mapping(mapping(self.document.data).get("metadata")).get("name")
+
+    def problem(self, path: YamlPath, message: str) -> LocatedProblem:
+        cluster = self.rendered.loaded.folder
+        hint = f"run `tunnelfleet generate {cluster}`"
+        return LocatedProblem(self.document.locate(path), message, hint, cluster=cluster)
 
 
-def _at(
-    rendered: RenderedCluster, document: Document, path: YamlPath, message: str, hint: str
-) -> LocatedProblem:
-    return LocatedProblem(document.locate(path), message, hint, cluster=rendered.loaded.folder)
+def _kustomizations(rendered: RenderedCluster) -> list[_Kustomization]:
+    return [
+        _Kustomization(rendered, document)
+        for document in rendered.flux
+        if str(mapping(document.data).get("apiVersion")).startswith("kustomize.toolkit.fluxcd.io/")
+    ]
 
 
 @policy(
     "flux-paths-exist",
     Scope.RENDERED,
-    asks="Every path that a Flux Kustomization names is a folder of the tree with a kustomization.yaml.",
-    why="Flux finds out only after the merge, and then nothing of the Kustomization is applied any more.",
-    failing="spec: {path: ./overlays/iceland-pord}",
-    passing="spec: {path: ./overlays/iceland-prod}",
+    asks="Every path that a Flux Kustomization names is a folder of this cluster with a kustomization.yaml, and every "
+    "Kustomization that it depends on is one of this cluster's.",
+    why="Flux finds out only after the merge, and then nothing of the Kustomization is applied any more; with the path "
+    "of another cluster it applies that one's gateways.",
+    failing="kind: Kustomization\nspec: {path: ./overlays/iceland-pord}",
+    passing="kind: Kustomization\nspec: {path: ./overlays/iceland-gcp}",
 )
 def flux_paths_exist(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
-    for document, data in _kustomizations(rendered):
-        path = _spec(data).get("path")
-        if not isinstance(path, str) or not (rendered.root / path / "kustomization.yaml").is_file():
-            yield _at(
-                rendered,
-                document,
-                ("spec", "path"),
-                f"{path} has no kustomization.yaml",
-                f"run `tunnelfleet generate {rendered.loaded.folder}`",
-            )
+    cluster = rendered.loaded.folder
+    present = _kustomizations(rendered)
+    names = {one.name for one in present if isinstance(one.name, str)}
+    for one in present:
+        path = one.spec.get("path")
+        if not isinstance(path, str) or not _is_built(rendered, path):
+            found = path if isinstance(path, str) else "(no path)"
+            yield one.problem(("spec", "path"), f"{found} is no folder of the tree with a {KUSTOMIZATION}")
+        elif PurePosixPath(path).parts[1:2] != (cluster,):
+            yield one.problem(("spec", "path"), f"{path} belongs to another cluster than {cluster}")
+        for number, needed in enumerate(sequence(one.spec.get("dependsOn"))):
+            name = mapping(needed).get("name")
+            if not isinstance(name, str) or name not in names:
+                yield one.problem(("spec", "dependsOn", number), f"depends on {name}, which this cluster does not have")
+
+
+def _is_built(rendered: RenderedCluster, path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    if path.startswith("/") or ".." in parts or "\0" in path:
+        return False
+    return (rendered.root / path / KUSTOMIZATION).is_file()
 
 
 @policy(
     "flux-prune-and-wait",
     Scope.RENDERED,
-    asks="Flux prunes what was removed from Git, waits until what it applied is ready, and is "
-    "suspended only where "
-    "the inventory says so.",
-    why="Without prune a removed tunnel runs on; without wait a broken gateway looks like a "
-    "successful rollout, "
-    "and dependsOn orders nothing.",
-    failing="spec: {prune: false, wait: true}",
-    passing="spec: {prune: true, wait: true}",
+    asks="Flux prunes what was removed from Git, waits until what it applied is ready, and is suspended only where the "
+    "inventory says so.",
+    why="Without prune a removed tunnel runs on; without wait a broken gateway looks like a successful rollout, and "
+    "dependsOn orders nothing.",
+    failing="kind: Kustomization\nspec: {prune: false, wait: true}",
+    passing="kind: Kustomization\nspec: {prune: true, wait: true}",
 )
 def flux_prune_and_wait(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
-    suspended = rendered.loaded.cluster.spec.flux.suspend
-    wanted = {"prune": True, "wait": True, "suspend": suspended}
-    for document, data in _kustomizations(rendered):
+    wanted = {"prune": True, "wait": True, "suspend": rendered.loaded.cluster.spec.flux.suspend}
+    for one in _kustomizations(rendered):
         for key, value in wanted.items():
-            found = _spec(data).get(key, False)
+            found = one.spec.get(key, False)
             if found is not value:
-                message = f"spec.{key} is {str(found).lower()}, expected {str(value).lower()}"
-                hint = f"run `tunnelfleet generate {rendered.loaded.folder}`"
-                yield _at(rendered, document, ("spec", key), message, hint)
+                yield one.problem(("spec", key), f"spec.{key} is {_shown(found)}, expected {_shown(value)}")
 
 
-def _spec(data: dict[str, Any]) -> dict[str, Any]:
-    spec = data.get("spec")
-    return spec if isinstance(spec, dict) else {}
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 
 @policy(
     "namespace-consistent",
     Scope.RENDERED,
-    asks="Everything of the cluster lives in spec.namespace, but for Cilium's settings in "
-    "kube-system and Flux's "
-    "objects in flux-system.",
-    why="A pod finds ConfigMaps and Secrets in its own namespace only, and what lies elsewhere is "
-    "not cleaned up "
-    "with it.",
-    failing="kind: Secret\nmetadata: {name: ipsec-psk, namespace: default}",
-    passing="kind: Secret\nmetadata: {name: ipsec-psk, namespace: ipsec-tunnel}",
+    asks="Everything of the cluster lives in spec.namespace, but for Cilium's settings in kube-system, Flux's objects "
+    "in flux-system, and what has no namespace at all.",
+    why="A pod finds ConfigMaps and Secrets in its own namespace only, and what lies elsewhere is not cleaned up with "
+    "it.",
+    failing="kind: Deployment\nmetadata: {namespace: default}",
+    passing="kind: Deployment\nmetadata: {namespace: ipsec-tunnel}",
 )
 def namespace_consistent(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
     cluster = rendered.loaded.folder
-    wanted = rendered.topology.cluster.spec.namespace
+    wanted = rendered.loaded.cluster.spec.namespace
     for manifest in rendered.manifests:
-        expected = _EXPECTED.get(manifest.kind, wanted)
-        if manifest.namespace != expected:
-            found = manifest.namespace or "none"
+        expected = "kube-system" if manifest.kind == "CiliumNodeConfig" else wanted
+        if manifest.kind not in _CLUSTERWIDE and manifest.namespace != expected:
             yield LocatedProblem(
-                Location(f"overlays/{cluster}/kustomization.yaml"),
-                f"{manifest.kind} {manifest.name}: expected namespace {expected or 'none'}, found {found}",
-                "leave the namespace to the overlay: take it out of base/",
+                _written(rendered, manifest),
+                f"{manifest}: expected namespace {expected}, found {manifest.namespace or 'none'}",
+                f"write no namespace in base/, the overlay puts it there; then run `tunnelfleet generate {cluster}`",
                 cluster=cluster,
             )
     for document in rendered.flux:
-        data = document.data if isinstance(document.data, dict) else {}
-        metadata = data.get("metadata")
-        if isinstance(metadata, dict) and metadata.get("namespace", FLUX_NAMESPACE) != FLUX_NAMESPACE:
-            message = f"expected namespace {FLUX_NAMESPACE}, found {metadata.get('namespace')}"
+        data = mapping(document.data)
+        expected, path = (wanted, "name") if data.get("kind") == "Namespace" else (FLUX_NAMESPACE, "namespace")
+        found = mapping(data.get("metadata")).get(path, expected)
+        if found != expected:
+            message = f"expected namespace {expected}, found {found}"
             hint = f"run `tunnelfleet generate {cluster}`"
-            yield _at(rendered, document, ("metadata", "namespace"), message, hint)
-    for location, namespace in sorted({(e.location, e.namespace) for e in rendered.secrets.entries}, key=str):
-        if namespace != wanted:
-            message = f"the Secret is in namespace {namespace or '(none)'}, the gateways are in {wanted}"
-            yield LocatedProblem(
-                location, message, f"write `namespace: {wanted}` in its metadata", cluster=cluster
-            )
+            yield LocatedProblem(document.locate(("metadata", path)), message, hint, cluster=cluster)
+    for document in rendered.secrets.documents:
+        found = mapping(mapping(document.data).get("metadata")).get("namespace")
+        if found != wanted:
+            place = document.locate(("metadata", "namespace"))
+            message = f"the Secret is in namespace {found or '(none)'}, the gateways are in {wanted}"
+            hint = f"write `namespace: {wanted}` in its metadata"
+            yield LocatedProblem(place, message, hint, cluster=cluster)
 
 
-_EXPECTED: dict[str, str | None] = {
-    "CiliumNodeConfig": "kube-system",
-    "PriorityClass": None,
-    "CiliumCIDRGroup": None,
-}
-
-
-@policy(
-    "preshared-keys-provided",
-    Scope.RENDERED,
-    asks="Each tunnel's key, and each BGP password, is an entry of an encrypted Secret or of an "
-    "ExternalSecret; "
-    "no two tunnels share a key.",
-    why="A gateway without its key never comes up, and one key for two tunnels lets either end pose "
-    "as the other.",
-    failing="presharedKey: {secretName: ipsec-psk, key: site}   # on both tunnels",
-    passing="presharedKey: {secretName: ipsec-psk, key: site-a} # and site-b on the other",
+_CLUSTERWIDE = frozenset(
+    {
+        "Namespace",
+        "PriorityClass",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "CiliumCIDRGroup",
+        "CiliumClusterwideNetworkPolicy",
+    }
 )
-def preshared_keys_provided(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
-    loaded = rendered.loaded
-    places: dict[SecretKey, list[Location]] = defaultdict(list)
-    for path, secret in _wanted_secrets(loaded):
-        location = loaded.locate(*path)
-        is_key = path[-1] == "presharedKey"
-        if is_key:
-            places[secret].append(location)
-        entry = rendered.secrets.find(secret)
-        if entry is None:
-            yield LocatedProblem(
-                location,
-                f"no Secret provides {secret.secret_name}/{secret.key}",
-                f"add it: sops {CLUSTERS}/{loaded.folder}/{SECRETS}/secret-{secret.secret_name}.yaml",
-                cluster=loaded.folder,
-            )
-        elif entry.protection is Protection.NONE:
-            yield LocatedProblem(
-                location,
-                f"{secret.secret_name}/{secret.key} stands in plain text at {entry.location}",
-                f"replace it, then encrypt: sops --encrypt --in-place {entry.location.file}",
-                (entry.location,),
-                loaded.folder,
-            )
-    for secret, shared in places.items():
-        for location in shared[1:]:
-            yield LocatedProblem(
-                location,
-                f"the tunnel shares its key {secret.secret_name}/{secret.key} with the one at {shared[0]}",
-                "give each tunnel a key of its own",
-                (shared[0],),
-                loaded.folder,
-            )
+"""Kinds without a namespace: the API server drops one that is given."""
 
 
-def _wanted_secrets(loaded: LoadedCluster) -> Iterator[tuple[YamlPath, SecretKey]]:
-    spec = loaded.cluster.spec
-    yield ("spec", "bgp", "password"), spec.bgp.password
-    for number, remote in enumerate(spec.remotes):
-        if remote.bgp_password is not None:
-            yield ("spec", "remotes", number, "bgpPassword"), remote.bgp_password
-        for index, tunnel in enumerate(remote.tunnels):
-            yield ("spec", "remotes", number, "tunnels", index, "presharedKey"), tunnel.preshared_key
+def _written(rendered: RenderedCluster, manifest: Manifest) -> Location:
+    place = written(rendered.root, rendered.loaded.folder, manifest, ("metadata", "namespace"))
+    return place or Location(f"{OVERLAYS}/{rendered.loaded.folder}/{KUSTOMIZATION}")
+
+
+def secrets_kustomization(rendered: RenderedCluster) -> tuple[Document, Mapping[str, Any]] | None:
+    """The Flux Kustomization that applies the cluster's Secrets, with its spec."""
+    folder = f"{CLUSTERS}/{rendered.loaded.folder}/{SECRETS}"
+    for one in _kustomizations(rendered):
+        path = one.spec.get("path")
+        if isinstance(path, str) and PurePosixPath(path) == PurePosixPath(folder):
+            return one.document, one.spec
+    return None

@@ -3,71 +3,59 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from tunnelfleet.findings import Location
-from tunnelfleet.inventory.document import YamlPath
-from tunnelfleet.manifests.origin import origin
-from tunnelfleet.manifests.rendered import Manifest, RenderedCluster
-from tunnelfleet.manifests.schemas import manifest_schemas
-from tunnelfleet.policies.privileges import refused_privileges
+from tunnelfleet.generate.files import OVERLAYS
+from tunnelfleet.inventory.document import Document, YamlPath
+from tunnelfleet.manifests.pods import Container, Pod, pods
+from tunnelfleet.manifests.rendered import Manifest, RenderedCluster, at, mapping, sequence
+from tunnelfleet.manifests.schemas import SchemaProblem, manifest_schemas
+from tunnelfleet.policies.faults import Fault, located
+from tunnelfleet.policies.privileges import Refused, refused_privileges, refused_rights
 from tunnelfleet.policies.registry import LocatedProblem, Scope, policy
 
-WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet", "Job", "CronJob", "Pod", "ReplicaSet")
-_POD: YamlPath = ("spec", "template", "spec")
-_PINNED = re.compile(r"(?P<name>[^@\s]+):(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127})@sha256:[0-9a-f]{64}")
-
-
-def workloads(rendered: RenderedCluster) -> Iterator[tuple[Manifest, Mapping[str, Any]]]:
-    """The objects that start pods, each with its pod's spec."""
-    for manifest in rendered.manifests:
-        if manifest.kind in WORKLOADS:
-            yield manifest, _at(manifest.data, _POD) or {}
-
-
-def containers(pod: Mapping[str, Any]) -> Iterator[tuple[YamlPath, Mapping[str, Any]]]:
-    """The containers of a pod, each with its path within the manifest."""
-    for section in ("initContainers", "containers"):
-        for number, container in enumerate(pod.get(section) or []):
-            yield (*_POD, section, number), container
-
-
-def _at(data: Any, path: YamlPath) -> Any:
-    for step in path:
-        if not isinstance(data, Mapping) or step not in data:
-            return None
-        data = data[step]
-    return data
-
-
-def _problem(
-    rendered: RenderedCluster, manifest: Manifest, path: YamlPath, message: str, hint: str = ""
-) -> LocatedProblem:
-    cluster = rendered.loaded.folder
-    place: Location = origin(rendered.root, cluster, manifest, path)
-    return LocatedProblem(place, f"{manifest.kind} {manifest.name}: {message}", hint, cluster=cluster)
+_PINNED = re.compile(r"[^@\s]+:(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127})@sha256:(?P<digest>[0-9a-f]{64})")
+_REGENERATE = "run `tunnelfleet generate`; if that does not help, mend base/"
 
 
 @policy(
     "manifest-schema-valid",
     Scope.RENDERED,
-    asks="Every rendered object fits the schema of its kind, for the oldest and the newest Kubernetes supported.",
+    asks="Every rendered object, every Flux object and every Secret fits the schema of its kind, for the oldest and the "
+    "newest Kubernetes supported.",
     why="The API server refuses or silently drops what does not fit, and Flux finds that out only after the merge.",
-    failing="spec: {template: {spec: {hostNetwrok: true}}}",
-    passing="spec: {template: {spec: {hostNetwork: true}}}",
+    failing="kind: Deployment\nspec:\n  template:\n    spec: {hostNetwrok: true}",
+    passing="kind: Deployment\nspec:\n  template:\n    spec: {hostNetwork: true}",
 )
 def manifest_schema_valid(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
     schemas = manifest_schemas(rendered.root)
-    for manifest in rendered.manifests:
-        for problem in schemas.validate(manifest.data):
-            release = f" (Kubernetes {problem.kubernetes})" if problem.kubernetes else ""
-            yield _problem(rendered, manifest, problem.path, f"{problem.message}{release}", problem.hint)
-    for document in rendered.flux:
-        if isinstance(document.data, dict):
-            for problem in schemas.validate(document.data):
-                place = document.locate(problem.path)
-                yield LocatedProblem(place, problem.message, problem.hint, cluster=rendered.loaded.folder)
+
+    def problems(data: Any) -> list[SchemaProblem]:
+        try:
+            return schemas.validate(data)
+        except RecursionError:
+            return [SchemaProblem("", (), "nested too deeply to be a manifest", "write it by hand")]
+
+    yield from located(
+        rendered,
+        (
+            Fault(manifest, problem.path, problem.message, problem.hint or _REGENERATE)
+            for manifest in rendered.manifests
+            for problem in problems(manifest.data)
+        ),
+    )
+    for document in (*rendered.flux, *rendered.secrets.documents):
+        for problem in problems(mapping(document.data)):
+            place = document.locate(problem.path)
+            hint = problem.hint or _by_hand(rendered, document)
+            yield LocatedProblem(place, problem.message, hint, cluster=rendered.loaded.folder)
+
+
+def _by_hand(rendered: RenderedCluster, document: Document) -> str:
+    generated = document in rendered.flux
+    return f"run `tunnelfleet generate {rendered.loaded.folder}`" if generated else f"mend it in {document.file}"
 
 
 @policy(
@@ -75,145 +63,233 @@ def manifest_schema_valid(rendered: RenderedCluster) -> Iterator[LocatedProblem]
     Scope.RENDERED,
     asks="Every image has a tag, for people, and a digest, for machines.",
     why="A tag can be moved: two nodes would run different programs under one name, and nobody reviewed either.",
-    failing="image: registry.example.com/tunnelfleet:latest",
-    passing="image: registry.example.com/tunnelfleet:1.4.0@sha256:<64 hexadecimal digits>",
+    failing="kind: DaemonSet\nspec:\n  template:\n    spec:\n      containers:\n"
+    "        - {name: agent, image: 'registry.example.com/tunnelfleet:latest'}",
+    passing="kind: DaemonSet\nspec:\n  template:\n    spec:\n      containers:\n"
+    "        - name: agent\n          image: registry.example.com/tunnelfleet:1.4.0@sha256:"
+    "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
 )
 def images_pinned(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
-    for manifest, pod in workloads(rendered):
-        for path, container in containers(pod):
-            image = str(container.get("image", ""))
-            pinned = _PINNED.fullmatch(image)
-            if pinned is None or pinned["tag"] == "latest":
-                message = f"the image of container {container.get('name')} is `{image}`, not pinned by tag and digest"
-                hint = "set newTag and digest in base/image/kustomization.yaml"
-                yield _problem(rendered, manifest, (*path, "image"), message, hint)
+    hint = "set newTag and digest in base/image/kustomization.yaml"
+    yield from located(
+        rendered,
+        (
+            Fault(pod.manifest, path, f"the image of {user} is `{image}`, not pinned by tag and digest", hint)
+            for pod in pods(rendered.manifests)
+            for path, user, image in _images(pod)
+            if not _is_pinned(image)
+        ),
+    )
 
 
-def _node_terms(pod: Mapping[str, Any]) -> set[tuple[str, str, tuple[str, ...]]]:
-    """What the pod asks of its node's name: (field or label, operator, values); every term must hold."""
-    required = _at(pod, ("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"))
-    terms = required.get("nodeSelectorTerms") if isinstance(required, Mapping) else None
-    # Terms are alternatives: with two of them neither is certain.
-    if not isinstance(terms, list) or len(terms) != 1:
-        return set()
-    return {
-        (str(item.get("key")), str(item.get("operator")), tuple(item.get("values") or ()))
-        for item in terms[0].get("matchFields") or []
-    }
+def _images(pod: Pod) -> Iterator[tuple[YamlPath, str, Any]]:
+    for container in pod.containers:
+        yield (*container.path, "image"), f"container {container.name}", container.data.get("image")
+    for number, volume in enumerate(sequence(pod.spec.get("volumes"))):
+        if "image" in mapping(volume):
+            path: YamlPath = (*pod.path, "volumes", number, "image", "reference")
+            yield path, f"volume {mapping(volume).get('name')}", at(volume, ("image", "reference"))
+
+
+def _is_pinned(image: Any) -> bool:
+    found = _PINNED.fullmatch(image) if isinstance(image, str) else None
+    # a digest of one digit is a place left free
+    return found is not None and found["tag"] != "latest" and len(set(found["digest"])) > 1
 
 
 @policy(
     "gateways-pinned-to-distinct-nodes",
     Scope.RENDERED,
     asks="Each gateway's Deployment is one pod on exactly its node, replaced and never doubled; its routes run there "
-    "as reflector, and everywhere else as client.",
+    "as reflector, and everywhere else as client, and are updated node by node.",
     why="The remote site knows the node's address. Two pods of a gateway at once would fight over IKE's ports and "
-    "the network namespace; two gateways on one node are no redundancy.",
-    failing="spec: {replicas: 2, strategy: {type: RollingUpdate}}",
-    passing="spec: {replicas: 1, strategy: {type: Recreate}}",
+    "the network namespace; two gateways on one node are no redundancy; all routes updated at once are an outage.",
+    failing="kind: Deployment\nspec:\n  strategy: {type: RollingUpdate}",
+    passing="kind: Deployment\nspec:\n  strategy: {type: Recreate}",
 )
 def gateways_pinned_to_distinct_nodes(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
-    found = {(manifest.kind, manifest.name): (manifest, pod) for manifest, pod in workloads(rendered)}
-    gateways = [planned.gateway for planned in rendered.topology.gateways]
-    affinity: YamlPath = (*_POD, "affinity")
-    for gateway in gateways:
-        exactly = {("metadata.name", "In", (gateway.node,))}
-        for kind, name in (
-            ("Deployment", f"ipsec-tunnel-{gateway.name}"),
-            ("DaemonSet", f"ipsec-routes-{gateway.name}"),
-        ):
-            if (kind, name) not in found:
-                yield _missing(rendered, kind, name)
-                continue
-            manifest, pod = found.pop((kind, name))
-            if _node_terms(pod) != exactly:
-                yield _problem(rendered, manifest, affinity, f"not pinned to node {gateway.node}", _REGENERATE)
-            if kind == "Deployment":
-                yield from _one_at_a_time(rendered, manifest)
-    if ("DaemonSet", "ipsec-routes-nodes") not in found:
-        yield _missing(rendered, "DaemonSet", "ipsec-routes-nodes")
+    if rendered.builds:
+        found = {str(pod.manifest): pod for pod in pods(rendered.manifests)}
+        wanted = dict(_workloads(rendered))
+        for name in (name for name in wanted if name not in found):
+            yield _missing(rendered, name)
+        yield from located(rendered, _placement(found, wanted))
+
+
+Terms = set[tuple[str, str, tuple[str, ...]]]
+"""What a pod asks of its node: (field or label, operator, values); every term must hold."""
+
+
+def _workloads(rendered: RenderedCluster) -> Iterator[tuple[str, tuple[Terms, str]]]:
+    """The workloads that the inventory asks for, and where each must run."""
+    nodes = [gateway.node for gateway in rendered.loaded.cluster.spec.gateways]
+    for gateway in rendered.loaded.cluster.spec.gateways:
+        place: Terms = {("field metadata.name", "In", (gateway.node,))}
+        yield f"Deployment ipsec-tunnel-{gateway.name}", (place, f"pinned to node {gateway.node}")
+        yield f"DaemonSet ipsec-routes-{gateway.name}", (place, f"pinned to node {gateway.node}")
+    elsewhere: Terms = {("field metadata.name", "NotIn", (node,)) for node in nodes}
+    yield "DaemonSet ipsec-routes-nodes", (elsewhere, "kept off exactly the gateways' nodes")
+
+
+def _placement(found: dict[str, Pod], wanted: dict[str, tuple[Terms, str]]) -> Iterator[Fault]:
+    for name, pod in found.items():
+        if name in wanted:
+            terms, words = wanted[name]
+            if _node_terms(pod) != terms:
+                yield Fault(pod.manifest, (*pod.path, "affinity"), f"not {words}", _REGENERATE)
+            if pod.spec.get("nodeName"):
+                message = f"set on node {pod.spec['nodeName']} past the scheduler"
+                yield Fault(pod.manifest, (*pod.path, "nodeName"), message, "leave nodeName out")
+            yield from _replaced(pod)
+        elif pod.manifest.name.startswith(("ipsec-tunnel-", "ipsec-routes-")):
+            yield Fault(pod.manifest, (), "belongs to no gateway of the inventory", _REGENERATE)
+
+
+def _node_terms(pod: Pod) -> Terms:
+    terms = at(pod.spec, ("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"))
+    listed = sequence(mapping(terms).get("nodeSelectorTerms"))
+    # Terms are alternatives: with two of them neither is certain.
+    if len(listed) != 1:
+        return set()
+    return {
+        (
+            f"{what} {mapping(item).get('key')}",
+            str(mapping(item).get("operator")),
+            tuple(map(str, sequence(mapping(item).get("values")))),
+        )
+        for section, what in (("matchFields", "field"), ("matchExpressions", "label"))
+        for item in sequence(mapping(listed[0]).get(section))
+    }
+
+
+def _replaced(pod: Pod) -> Iterator[Fault]:
+    """How the pods of a workload are replaced, where that is not as it must be."""
+    spec = mapping(pod.manifest.data.get("spec"))
+    if pod.manifest.kind == "Deployment":
+        if (replicas := spec.get("replicas")) != 1:
+            yield Fault(pod.manifest, ("spec", "replicas"), f"replicas is {_shown(replicas)}", "write replicas: 1")
+        strategy = at(spec, ("strategy", "type"))
+        if strategy != "Recreate":
+            message = f"strategy is {_shown(strategy)}: the new pod starts before the old one ends"
+            yield Fault(pod.manifest, ("spec", "strategy", "type"), message, "write strategy: {type: Recreate}")
         return
-    manifest, pod = found.pop(("DaemonSet", "ipsec-routes-nodes"))
-    if _node_terms(pod) != {("metadata.name", "NotIn", (gateway.node,)) for gateway in gateways}:
-        yield _problem(rendered, manifest, affinity, "does not leave out exactly the gateways' nodes", _REGENERATE)
-    for manifest, _ in found.values():
-        yield _problem(rendered, manifest, (), "belongs to no gateway of the inventory", _REGENERATE)
+    path: YamlPath = ("spec", "updateStrategy")
+    update = mapping(spec.get("updateStrategy"))
+    if update.get("type", "RollingUpdate") != "RollingUpdate":
+        message = f"updateStrategy is {_shown(update.get('type'))}: nodes keep the old pod"
+        yield Fault(pod.manifest, (*path, "type"), message, "write updateStrategy: {type: RollingUpdate}")
+    for key, value, what in (("maxUnavailable", 1, "nodes lose their routes at once"), ("maxSurge", 0, "pods double")):
+        found = at(update, ("rollingUpdate", key))
+        if found is not None and found != value:
+            yield Fault(pod.manifest, (*path, "rollingUpdate", key), f"{key} is {found}: {what}", f"write {key}: {value}")
 
 
-_REGENERATE = "run `tunnelfleet generate`; if that does not help, mend base/"
+def _shown(value: Any) -> str:
+    return "not set" if value is None else str(value)
 
 
-def _missing(rendered: RenderedCluster, kind: str, name: str) -> LocatedProblem:
+def _missing(rendered: RenderedCluster, name: str) -> LocatedProblem:
     cluster = rendered.loaded.folder
-    place = Location(f"overlays/{cluster}/kustomization.yaml")
-    return LocatedProblem(place, f"{kind} {name} is missing", _REGENERATE, cluster=cluster)
-
-
-def _one_at_a_time(rendered: RenderedCluster, manifest: Manifest) -> Iterator[LocatedProblem]:
-    replicas = _at(manifest.data, ("spec", "replicas"))
-    if replicas != 1:
-        yield _problem(rendered, manifest, ("spec", "replicas"), f"replicas is {replicas}", "write replicas: 1")
-    strategy = _at(manifest.data, ("spec", "strategy", "type"))
-    if strategy != "Recreate":
-        hint = "write strategy: {type: Recreate}"
-        yield _problem(rendered, manifest, ("spec", "strategy", "type"), f"strategy is {strategy}", hint)
+    place = Location(f"{OVERLAYS}/{cluster}/kustomization.yaml")
+    return LocatedProblem(place, f"{name} is missing", _REGENERATE, cluster=cluster)
 
 
 @policy(
     "privileges-allow-listed",
     Scope.RENDERED,
-    asks="No pod has a privilege, host path, host namespace or capability that is not on the list of this policy.",
+    asks="No pod has a privilege, host path, host namespace or capability that is not on the list of this policy, and "
+    "no object gives rights in the Kubernetes API.",
     why="These pods run on every node with the host's network: what they do not need is what an intruder gains.",
-    failing="securityContext: {privileged: true}",
-    passing="securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL], add: [NET_ADMIN]}}",
+    failing="kind: DaemonSet\nspec:\n  template:\n    spec:\n      containers:\n"
+    "        - name: agent\n          securityContext: {privileged: true}",
+    passing="kind: DaemonSet\nspec:\n  template:\n    spec:\n      containers:\n"
+    "        - name: agent\n          securityContext:\n            allowPrivilegeEscalation: false\n"
+    "            capabilities: {drop: [ALL], add: [NET_ADMIN]}",
 )
 def privileges_allow_listed(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
-    for manifest, pod in workloads(rendered):
-        for refused in refused_privileges(manifest.kind, manifest.name, pod):
-            hint = "leave it out; if it is needed, say why in scripts/tunnelfleet/policies/privileges.py"
-            yield _problem(rendered, manifest, (*_POD, *refused.path), refused.message, hint)
+    yield from located(
+        rendered,
+        (
+            Fault(manifest, refused.path, refused.message, refused.instead or _ALLOW)
+            for manifest, refused in _refused(rendered)
+        ),
+    )
+
+
+_ALLOW = "leave it out; if it is needed, say why in scripts/tunnelfleet/policies/privileges.py"
+
+
+def _refused(rendered: RenderedCluster) -> Iterator[tuple[Manifest, Refused]]:
+    for manifest in rendered.manifests:
+        for refused in refused_rights(manifest):
+            yield manifest, refused
+    for pod in pods(rendered.manifests):
+        for refused in refused_privileges(pod):
+            yield pod.manifest, refused
 
 
 @policy(
     "probes-and-resources-set",
     Scope.RENDERED,
     asks="Every container is probed for being alive and ready, with a timeout, asks for CPU and memory, and has a "
-    "memory limit.",
-    why="Without probes a hung daemon counts as running; without requests the pods are the first to be evicted from "
-    "a full node, and its routes go with them.",
-    failing="name: frr\nresources: {}",
-    passing="name: frr\nlivenessProbe: {exec: {command: [probe]}, timeoutSeconds: 5}\n"
-    "readinessProbe: {exec: {command: [probe]}, timeoutSeconds: 5}\n"
-    "resources: {requests: {cpu: 20m, memory: 64Mi}, limits: {memory: 512Mi}}",
+    "memory limit; every pod has a priority class.",
+    why="Without probes a hung daemon counts as running; without requests and priority the pods are the first to be "
+    "evicted from a full node, and its routes go with them.",
+    failing="kind: DaemonSet\nspec:\n  template:\n    spec:\n      containers:\n"
+    "        - {name: frr, livenessProbe: null, resources: null}",
+    passing="kind: DaemonSet\nspec:\n  template:\n    spec:\n      containers:\n"
+    "        - name: frr\n          livenessProbe: {exec: {command: [probe, alive]}, timeoutSeconds: 5}\n"
+    "          readinessProbe: {exec: {command: [probe, ready]}, timeoutSeconds: 5}\n"
+    "          resources: {requests: {cpu: 20m, memory: 64Mi}, limits: {memory: 512Mi}}",
 )
 def probes_and_resources_set(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
-    for manifest, pod in workloads(rendered):
-        for path, container in containers(pod):
-            name = container.get("name")
-            probes = () if "initContainers" in path else ("livenessProbe", "readinessProbe")
-            for probe in probes:
-                if not _at(container, (probe, "timeoutSeconds")):
-                    message = f"container {name} has no {probe} with timeoutSeconds"
-                    yield _problem(rendered, manifest, (*path, probe), message, f"add {probe} in base/")
-            for wanted in (("requests", "cpu"), ("requests", "memory"), ("limits", "memory")):
-                if not _at(container, ("resources", *wanted)):
-                    message = f"container {name} has no resources.{'.'.join(wanted)}"
-                    yield _problem(rendered, manifest, (*path, "resources"), message, "set it in base/")
+    yield from located(rendered, (fault for pod in pods(rendered.manifests) for fault in _unset(pod)))
+
+
+def _unset(pod: Pod) -> Iterator[Fault]:
+    hint = "set it in base/"
+    if not pod.spec.get("priorityClassName"):
+        yield Fault(pod.manifest, (*pod.path, "priorityClassName"), "has no priorityClassName", hint)
+    for container in pod.containers:
+        for probe in ("livenessProbe", "readinessProbe") if container.stays else ():
+            if problem := _probe_problem(container, probe):
+                yield Fault(pod.manifest, (*container.path, probe), f"container {container.name} {problem}", hint)
+        for wanted in (("requests", "cpu"), ("requests", "memory"), ("limits", "memory")):
+            if not at(container.data, ("resources", *wanted)):
+                message = f"container {container.name} has no resources.{'.'.join(wanted)}"
+                yield Fault(pod.manifest, (*container.path, "resources"), message, hint)
+
+
+def _probe_problem(container: Container, name: str) -> str:
+    probe = mapping(container.data.get(name))
+    if not probe.keys() & {"exec", "httpGet", "tcpSocket", "grpc"}:
+        return f"has no {name}"
+    return "" if probe.get("timeoutSeconds") else f"has a {name} without timeoutSeconds"
 
 
 @policy(
     "tolerations-cover-all-nodes",
     Scope.RENDERED,
-    asks="Gateways and routes tolerate every taint.",
+    asks="Gateways and routes tolerate every taint and are kept off no node by a label.",
     why="Nodes with GPUs are tainted, and so is a node under pressure: without the toleration its pods lose the remote "
     "sites, or the gateway its place.",
-    failing="tolerations: [{key: nvidia.com/gpu, operator: Exists}]",
-    passing="tolerations: [{operator: Exists}]",
+    failing="kind: DaemonSet\nspec:\n  template:\n    spec:\n"
+    "      tolerations: [{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}]",
+    passing="kind: DaemonSet\nspec:\n  template:\n    spec:\n      tolerations: [{operator: Exists}]",
 )
 def tolerations_cover_all_nodes(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
-    for manifest, pod in workloads(rendered):
-        if {"operator": "Exists"} not in (pod.get("tolerations") or []):
-            message = "does not tolerate every taint"
-            yield _problem(
-                rendered, manifest, (*_POD, "tolerations"), message, "write tolerations: [{operator: Exists}]"
-            )
+    yield from located(rendered, (fault for pod in pods(rendered.manifests) for fault in _kept_off(pod)))
+
+
+def _kept_off(pod: Pod) -> Iterator[Fault]:
+    if not any(_is_of_everything(mapping(item)) for item in sequence(pod.spec.get("tolerations"))):
+        hint = "write tolerations: [{operator: Exists}]"
+        yield Fault(pod.manifest, (*pod.path, "tolerations"), "does not tolerate every taint", hint)
+    for label, value in mapping(pod.spec.get("nodeSelector")).items():
+        if label != "kubernetes.io/os":
+            message = f"runs only on nodes with label {label}: {value}"
+            yield Fault(pod.manifest, (*pod.path, "nodeSelector", label), message, "leave nodeSelector out")
+
+
+def _is_of_everything(toleration: Any) -> bool:
+    return toleration.get("operator") == "Exists" and not toleration.get("key") and not toleration.get("effect")
