@@ -37,8 +37,10 @@ def main() -> int:
 
 async def work(settings: Settings) -> int:
     """Runs the agent."""
-    agent = Agent(settings, Kernel(settings))
+    kernel = Kernel(settings)
+    agent = Agent(settings, kernel)
     await agent.run()
+    kernel.close()
     if agent.error:
         raise agent.error
     return 0
@@ -51,6 +53,7 @@ def cleanup(settings: Settings) -> int:
     except OSError:
         kernel = Kernel(settings)
         failures = kernel.execute(list(Reconciler(Rib(settings), kernel.read().holding).clean()))
+        kernel.close()
         answer = "\n".join(map(str, failures)) or "released"
     print(answer)
     return int(answer != "released")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class Feed:
             self._again = True
             self._writer.close()
 
-    async def events(self) -> AsyncIterator[Opened | Closed | list[Message]]:
+    async def events(self) -> AsyncGenerator[Opened | Closed | list[Message], None]:
         """What bgpd sends, as lists of messages, and what becomes of the connection."""
         wait = _FIRST_WAIT
         while True:
@@ -64,30 +65,37 @@ class Feed:
             wait = _FIRST_WAIT
             yield Opened(self._again)
             self._again = False
-            decoder = Decoder()
             try:
-                while data := await reader.read(1 << 18):
-                    if messages := list(decoder.feed(data)):
-                        yield messages
-            except (OSError, Malformed) as error:
-                log.warning("BMP: %s", error)
-            self._writer.close()
+                async for messages in _messages(reader):
+                    yield messages
+            finally:
+                await _close(self._writer)
             if not self._again:
                 yield Closed()
                 await asyncio.sleep(_FIRST_WAIT)
+
+
+async def _messages(reader: asyncio.StreamReader) -> AsyncIterator[list[Message]]:
+    decoder = Decoder()
+    try:
+        while data := await reader.read(1 << 18):
+            if messages := list(decoder.feed(data)):
+                yield messages
+    except (OSError, Malformed) as error:
+        log.warning("BMP: %s", error)
 
 
 class CommandError(Exception):
     """bgpd did not take a command; the text is its answer."""
 
 
-async def command(*lines: str, path: Path = SOCKET) -> str:
+async def command(*lines: str) -> str:
     """Gives bgpd the commands, as vtysh would (lib/vty.c), and returns what it answers to the last.
 
     Raises CommandError where it refuses one, OSError or TimeoutError where it does not answer.
     """
     async with asyncio.timeout(_SLOWEST):
-        reader, writer = await asyncio.open_unix_connection(path)
+        reader, writer = await asyncio.open_unix_connection(SOCKET)
         try:
             answer = ""
             for line in ("enable", *lines):
@@ -102,7 +110,13 @@ async def command(*lines: str, path: Path = SOCKET) -> str:
         except asyncio.IncompleteReadError as error:
             raise CommandError("bgpd closed its socket") from error
         finally:
-            writer.close()
+            await _close(writer)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def configure(asn: int, lines: Sequence[str]) -> None:

@@ -158,7 +158,7 @@ class Reconciler:
         """The steps for changed prefixes, after `urgent`; with `base` also for what does not depend on prefixes.
 
         Each step must be taken in (`Holding.take`) before the next is asked for. Without `prune` nothing that was
-        there before is removed: what BGP has to say is not complete yet.
+        there before is removed or changed: what BGP has to say is not complete yet.
         """
         usable = plan.nexthops(self.rib, links)
         if base:
@@ -261,18 +261,19 @@ class Reconciler:
         self, prefix: Prefix, links: Mapping[str, Link], usable: Mapping[int, Nexthop], prune: bool
     ) -> Iterator[Step]:
         wanted = dict(self._wanted.get(prefix, ()))
+        held = self.holding.routes
         for metric, hops in wanted.items():
-            if not any(hop in usable for hop in hops):
+            key = RouteKey(MAIN, prefix, metric)
+            if not any(hop in usable for hop in hops) or (key in held and not prune):
                 continue
             number = self._hops[next(iter(hops))] if self.settings.tunnel_peer in hops else self._groups[hops]
-            route = plan.remote_route(self.settings, links, hops, number)
-            yield from self._put(RouteKey(MAIN, prefix, metric), route)
+            yield from self._put(key, plan.remote_route(self.settings, links, hops, number))
         if not prune:
             return
         metrics = self.settings.metrics
         for metric in (metrics.primary, metrics.backup, metrics.last):
             key = RouteKey(MAIN, prefix, metric)
-            if metric not in wanted and key in self.holding.routes:
+            if metric not in wanted and key in held:
                 yield DeleteRoute(key, False)
 
     def _put(self, key: RouteKey, route: Route) -> Iterator[Step]:

@@ -68,7 +68,7 @@ class Agent:
         """Works until told to stop and FRR is gone."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
+            loop.add_signal_handler(number, self.stop)
         loop.add_reader(self.kernel.events.fileno(), self._kernel_spoke)
         server = await asyncio.start_unix_server(self._answer, self.run_folder / "agent.sock")
         self.read_kernel()
@@ -81,9 +81,11 @@ class Agent:
         for task in tasks:
             task.cancel()
         server.close()
+        self._log.close()
         loop.remove_reader(self.kernel.events.fileno())
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Ends the agent once FRR is gone."""
         # while a gateway waits for its turn its FRR still works, and so must the agent
         self._leaving = True
         if not self.rib.connected:
@@ -309,3 +311,7 @@ class RouteLog:
             self._file.truncate()
         self._file.write(f"{time.strftime('%Y/%m/%d %H:%M:%S')} ROUTES: {line}\n")
         self._file.flush()
+
+    def close(self) -> None:
+        """Ends the log."""
+        self._file.close()
