@@ -7,13 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import yaml
 
-from tunnelfleet.findings import Finding, Location, Severity, has_errors
+from tunnelfleet.findings import Finding, has_errors
 from tunnelfleet.generate.files import OVERLAYS
 from tunnelfleet.generate.overlay import generate
 from tunnelfleet.generate.topology import Topology
@@ -24,9 +24,8 @@ from tunnelfleet.inventory.secrets import read_secrets
 from tunnelfleet.manifests.kustomize import Kustomize, KustomizeFailed
 from tunnelfleet.manifests.rendered import Manifest, RenderedCluster, parse_manifests
 from tunnelfleet.policies.registry import Scope, run_cluster, run_fleet, run_located
+from tunnelfleet.policies.rendering import failed_build
 from tunnelfleet.policies.tree import Tree
-
-RENDERS = "overlay-renders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,22 +148,19 @@ def inspect(root: Path, kustomize: Kustomize, folder: str) -> Inspection:
         differences=tuple(differences(root, folder, expected)),
         manifests=_build(root, kustomize, folder, failures),
         flux=tuple(_flux(root, folder, findings)),
+        builds=not failures,
     )
-    findings += secrets.findings
+    findings += [replace(finding, cluster=folder) for finding in secrets.findings]
     findings += failures
     findings += run_located(Scope.RENDERED, context)
     return Inspection(folder, loaded, tuple(findings), rendered=not failures)
 
 
 def _build(root: Path, kustomize: Kustomize, folder: str, failures: list[Finding]) -> tuple[Manifest, ...]:
-    path = f"{OVERLAYS}/{folder}"
     try:
-        return parse_manifests(kustomize.build(root / path))
+        return parse_manifests(kustomize.build(root / OVERLAYS / folder))
     except (KustomizeFailed, yaml.YAMLError) as error:
-        message = f"kustomize cannot build {path}: {error}"
-        hint = f"run `tunnelfleet generate {folder}`; if base/ was changed, mend it there"
-        location = Location(f"{path}/kustomization.yaml")
-        failures.append(Finding(RENDERS, Severity.ERROR, folder, location, message, hint))
+        failures.append(failed_build(root, folder, error))
         return ()
 
 
@@ -173,6 +169,6 @@ def _flux(root: Path, folder: str, findings: list[Finding]) -> Iterator[Document
     for name in FLUX_FILES:
         if os.path.lexists(directory / name):
             document, problems = read(root, directory / name)
-            findings += problems
+            findings += [replace(finding, cluster=folder) for finding in problems]
             if document is not None:
                 yield document

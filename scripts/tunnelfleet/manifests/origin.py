@@ -53,7 +53,7 @@ def written(root: Path, cluster: str, manifest: Manifest, path: YamlPath) -> Loc
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """An object, a patch, or a kustomization, with what its names become; `place` where its lines are not the file's."""
+    """An object, a patch or a kustomization, with what its names become; `place` where its lines are not a file's."""
 
     document: Document
     prefix: str
@@ -74,7 +74,7 @@ class _Source:
             return None
         for number, entry in enumerate(sequence(self.data.get("images"))):
             name = mapping(entry).get("newName", mapping(entry).get("name"))
-            if isinstance(name, str) and image.startswith((f"{name}:", f"{name}@")) or image == name:
+            if isinstance(name, str) and image.startswith((f"{name}:", f"{name}@")):
                 return self.document.locate(("images", number))
         return None
 

@@ -196,7 +196,9 @@ def _listen_faults(bgp: Bgp, listens: tuple[list[IPv4Network], Peer] | None) -> 
     wanted = {str(network) for network in listens[0]} if listens else set()
     for word, _ in bgp.listens:
         if word.text not in wanted:
-            yield Fault(word.line, f"anyone in {word.text} may connect, expected {', '.join(sorted(wanted)) or 'nobody'}")
+            yield Fault(
+                word.line, f"anyone in {word.text} may connect, expected {', '.join(sorted(wanted)) or 'nobody'}"
+            )
     for missing in sorted(wanted - {word.text for word, _ in bgp.listens}):
         yield Fault(bgp.line, f"nodes in {missing} may not connect")
 

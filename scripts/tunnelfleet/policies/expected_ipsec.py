@@ -75,7 +75,9 @@ def connection_faults(config: Section, cluster: Cluster, gateway: Gateway) -> It
     for name, connection in config.section("connections").sections.items():
         if name not in paired:
             peer = connection.get("remote_addrs") or "nowhere"
-            message = f"connection {name} leads to {peer}: the inventory has no such tunnel, or it has a connection already"
+            message = (
+                f"connection {name} leads to {peer}: the inventory has no such tunnel, or it has a connection already"
+            )
             yield Fault(connection.line_of("remote_addrs"), message)
             continue
         yield from _connection(connection, paired[name], gateway)
@@ -140,7 +142,9 @@ def _child(child: Section, wanted: Wanted) -> Iterator[Fault]:
     yield from _differ(child, wanted, "if_id_out", number)
     life = _seconds(child.get("life_time"))
     if life is None or not 0 < life <= profile.esp_lifetime:
-        message = f"{wanted}: life_time is {child.get('life_time') or 'not set'}, expected at most {profile.esp_lifetime}s"
+        message = (
+            f"{wanted}: life_time is {child.get('life_time') or 'not set'}, expected at most {profile.esp_lifetime}s"
+        )
         yield Fault(child.line_of("life_time"), message)
     starts = set(child.get("start_action").split("|")) & {"start", "trap"}
     if bool(starts) == (profile.initiator == "remote"):
@@ -176,14 +180,14 @@ def settings_faults(data: Any, config: Section, cluster: Cluster, gateway: Gatew
     yield from values(data, (), "", top)
     paired = pairs(config, tunnels_of(cluster, gateway))
     tunnels = sequence(mapping(data).get("tunnels"))
-    seen = []
+    seen: set[str] = set()
     for number, tunnel in enumerate(tunnels):
         name = mapping(tunnel).get("connection")
         wanted = paired.get(name) if isinstance(name, str) and name not in seen else None
-        if wanted is None:
+        if wanted is None or not isinstance(name, str):
             yield Fault(("tunnels", number), f"the inventory has no tunnel for connection {name}, or it stands twice")
             continue
-        seen.append(name)
+        seen.add(name)
         child = next(iter(config.section("connections").sections[name].section("children").sections.values()), None)
         number_there = child.get("if_id_in") if child else ""
         yield from values(tunnel, ("tunnels", number), f"{wanted}: ", _tunnel(wanted, gateway, number_there))
@@ -211,11 +215,15 @@ def values(data: Any, path: YamlPath, about: str, expected: dict[str, Any]) -> I
     """Where decoded JSON has other values at these keys; the order of lists means nothing."""
     for key, value in expected.items():
         found = mapping(data).get(key)
-        if isinstance(value, list) and isinstance(found, list) and all(isinstance(item, str) for item in found):
-            found, value = sorted(set(found)), sorted(set(value))
-        # True is 1 to Python, and not to the program that reads it
-        if found != value or isinstance(found, bool) is not isinstance(value, bool):
+        if not _same(found, value):
             yield Fault((*path, key), f"{about}{key} is {_shown(found)}, expected {_shown(value)}")
+
+
+def _same(found: Any, value: Any) -> bool:
+    if isinstance(value, list) and isinstance(found, list) and all(isinstance(item, str) for item in found):
+        return set(found) == set(value)
+    # True is 1 to Python, and not to the program that reads it
+    return bool(found == value) and isinstance(found, bool) is isinstance(value, bool)
 
 
 def _shown(value: Any) -> str:

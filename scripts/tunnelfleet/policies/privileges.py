@@ -42,7 +42,7 @@ ALLOWED: Mapping[tuple[str, str], Allowed] = {
         host_network="IKE and ESP use the node's own address, so that nothing but the cloud's 1:1 NAT is between",
         capabilities={
             "strongswan": {
-                "NET_ADMIN": "security associations and policies, interfaces, addresses, routes, packet filter, sysctls",
+                "NET_ADMIN": "security associations and policies, interfaces, routes, packet filter, sysctls",
                 "NET_BIND_SERVICE": "IKE's port 500",
                 "SYS_ADMIN": "makes and enters network namespace strongswan, mounts its name",
                 "CHOWN": "charon gives swanctl's socket to its user, and does not listen otherwise",
@@ -57,7 +57,9 @@ ALLOWED: Mapping[tuple[str, str], Allowed] = {
                 "KILL": "ends the daemons, which are another user's",
             },
         },
-        without_apparmor={"strongswan": "the default profile forbids mount, by which a network namespace gets its name"},
+        without_apparmor={
+            "strongswan": "the default profile forbids mount, by which a network namespace gets its name"
+        },
     ),
     ("DaemonSet", "ipsec-routes"): Allowed(
         host_network="the routes are the node's",

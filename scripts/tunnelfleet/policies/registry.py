@@ -70,6 +70,7 @@ NAMES = (
     "remotes-agree",
     # the rendered manifests and the tree
     "overlay-matches-inventory",
+    "overlay-renders",
     "manifest-schema-valid",
     "images-pinned",
     "namespace-consistent",

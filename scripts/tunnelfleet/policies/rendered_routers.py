@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,11 +56,15 @@ def rendered_selectors_match(rendered: RenderedCluster) -> Iterator[LocatedProbl
             continue
         config: list[Section] = []
         yield from workload.check(
-            container, SWANCTL, lambda text, kept=config, of=gateway: _swanctl(text, cluster, of, kept)  # type: ignore[misc]
+            container,
+            SWANCTL,
+            lambda text, kept=config, of=gateway: _swanctl(text, cluster, of, kept),  # type: ignore[misc]
         )
         for section in config:
             yield from workload.check(
-                container, GATEWAY, lambda text, kept=section, of=gateway: settings_faults(_json(text), kept, cluster, of)  # type: ignore[misc]
+                container,
+                GATEWAY,
+                lambda text, kept=section, of=gateway: settings_faults(_json(text), kept, cluster, of),  # type: ignore[misc]
             )
             for name, wanted in pairs(section, tunnels_of(cluster, gateway)).items():
                 yield from workload.secret(container, f"{KEYS}/{name}", wanted.tunnel.preshared_key, str(wanted))
@@ -192,7 +196,9 @@ class _Workload:
         """The mounted configuration, or why there is none."""
         source = source_of(self.pod, container, file)
         if source is None or source.kind != "ConfigMap":
-            return self._at((*container.path, "volumeMounts"), f"container {container.name} has no {file} of a ConfigMap")
+            return self._at(
+                (*container.path, "volumeMounts"), f"container {container.name} has no {file} of a ConfigMap"
+            )
         if not _HASHED.fullmatch(source.name):
             message = f"ConfigMap {source.name} has no hash in its name: a change would not restart the pods"
             return self._at(source.path, message)
@@ -216,9 +222,7 @@ class _Workload:
 
     def problem(self, file: _File, fault: Fault) -> LocatedProblem:
         """A fault of a configuration, at its line in the overlay."""
-        return LocatedProblem(
-            self._place(file, fault), fault.message, self._hint, cluster=self.rendered.loaded.folder
-        )
+        return LocatedProblem(self._place(file, fault), fault.message, self._hint, cluster=self.rendered.loaded.folder)
 
     @property
     def _hint(self) -> str:

@@ -23,8 +23,8 @@ _REGENERATE = "run `tunnelfleet generate`; if that does not help, mend base/"
 @policy(
     "manifest-schema-valid",
     Scope.RENDERED,
-    asks="Every rendered object, every Flux object and every Secret fits the schema of its kind, for the oldest and the "
-    "newest Kubernetes supported.",
+    asks="Every rendered object, every Flux object and every Secret fits the schema of its kind, for the oldest and "
+    "the newest Kubernetes supported.",
     why="The API server refuses or silently drops what does not fit, and Flux finds that out only after the merge.",
     failing="kind: Deployment\nspec:\n  template:\n    spec: {hostNetwrok: true}",
     passing="kind: Deployment\nspec:\n  template:\n    spec: {hostNetwork: true}",
@@ -181,7 +181,9 @@ def _replaced(pod: Pod) -> Iterator[Fault]:
     for key, value, what in (("maxUnavailable", 1, "nodes lose their routes at once"), ("maxSurge", 0, "pods double")):
         found = at(update, ("rollingUpdate", key))
         if found is not None and found != value:
-            yield Fault(pod.manifest, (*path, "rollingUpdate", key), f"{key} is {found}: {what}", f"write {key}: {value}")
+            yield Fault(
+                pod.manifest, (*path, "rollingUpdate", key), f"{key} is {found}: {what}", f"write {key}: {value}"
+            )
 
 
 def _shown(value: Any) -> str:

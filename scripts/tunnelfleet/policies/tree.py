@@ -53,9 +53,7 @@ class Tree:
 
     def _found(self) -> Iterator[str]:
         for parent, folders, files in os.walk(self.root):
-            folders[:] = [
-                name for name in folders if name in _HIDDEN or not (name.startswith(".") or name in _NEVER)
-            ]
+            folders[:] = [name for name in folders if name in _HIDDEN or not (name.startswith(".") or name in _NEVER)]
             for name in files:
                 yield Path(parent, name).relative_to(self.root).as_posix()
 
@@ -114,10 +112,10 @@ def no_plaintext_secrets(tree: Tree) -> Iterator[LocatedProblem]:
             if leak.by_name and path.startswith(f"{OVERLAYS}/") and MARK.encode() in content[:_HEAD]:
                 continue
             yield LocatedProblem(
-                Location(path, leak.line, leak.column),
+                Location(_printable(path), leak.line, leak.column),
                 f"{leak.what} in plain text",
-                "take it out, replace it wherever it is used (it is no secret any more), and keep the new one encrypted "
-                f"by sops in {CLUSTERS}/<name>/secrets/; on a line that only looks like one say `{ALLOWED}` and why",
+                "take it out, replace it wherever it is used (it is no secret any more), and keep the new one "
+                f"encrypted by sops in {CLUSTERS}/<name>/secrets/; on a line that only looks like one say `{ALLOWED}` and why",
                 cluster=_cluster_of(path),
             )
 
@@ -125,6 +123,12 @@ def no_plaintext_secrets(tree: Tree) -> Iterator[LocatedProblem]:
 def _cluster_of(path: str) -> str | None:
     parts = path.split("/")
     return parts[1] if parts[0] in (CLUSTERS, OVERLAYS) and len(parts) > 2 else None
+
+
+def _printable(path: str) -> str:
+    """The path as a report can show it: a name in Git may be any bytes."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
 def _read(path: str) -> bytes:
