@@ -84,6 +84,7 @@ class Rib:
         self.refused = 0
         """Announcements that the settings do not allow."""
         self._opened = 0.0
+        self._begun = 0.0
         self._same = False
 
     def opened(self, now: float, again: bool = False) -> None:
@@ -91,6 +92,8 @@ class Rib:
         self.connected = True
         self._same = again
         self._opened = now
+        if not again:
+            self._begun = now
         for peer in self.peers.values():
             peer.confirmed = False
 
@@ -141,7 +144,7 @@ class Rib:
 
     def complete(self, now: float) -> bool:
         """Whether the peers had their chance to say what they have, so that what is missing is gone."""
-        if self.connected and self._opened + CONFIRMED <= now:
+        if self.connected and self._begun + CONFIRMED <= now:
             return True
         # a gateway has to wait for every node, and does not know them
         return self.settings.mode is Mode.CLIENT and all(map(self._has_all, self.settings.gateways))
