@@ -42,8 +42,8 @@ class Machine:
         self.commands: list[str] = []
         self._established = established
         self._routes = routes
-        monkeypatch.setattr(drain.subprocess, "run", self._run)
-        monkeypatch.setattr(drain.time, "sleep", self._sleep)
+        monkeypatch.setattr("router.drain.subprocess.run", self._run)
+        monkeypatch.setattr("router.drain.time.sleep", self._sleep)
 
     def _sleep(self, seconds: float) -> None:
         self.seconds += seconds
@@ -61,7 +61,7 @@ class Machine:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(drain, "DRAINING", tmp_path / "draining")
     monkeypatch.setattr(drain, "DRAINED", tmp_path / "drained")
-    monkeypatch.setattr(drain.settings, "read", lambda: GATEWAY)
+    monkeypatch.setattr("router.drain.settings.read", lambda: GATEWAY)
     return tmp_path
 
 
@@ -105,7 +105,7 @@ def test_the_container_stops_whatever_goes_wrong(monkeypatch: pytest.MonkeyPatch
     def fail(*_: object, **__: object) -> None:
         raise subprocess.TimeoutExpired("vtysh", 5)
 
-    monkeypatch.setattr(drain.subprocess, "run", fail)
+    monkeypatch.setattr("router.drain.subprocess.run", fail)
     with pytest.raises(subprocess.TimeoutExpired):
         drain.main()
     assert (folder / "drained").exists()
