@@ -67,6 +67,7 @@ class Agent:
     async def run(self) -> None:
         """Works until told to stop and FRR is gone."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: self._fail(context.get("exception") or context["message"]))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_reader(self.kernel.events.fileno(), self._kernel_spoke)
@@ -239,7 +240,7 @@ class Agent:
             self._say(report.summary_text(self.settings, self.reconciler.remote, usable))
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, TimeoutError):
+        with contextlib.suppress(OSError, TimeoutError, ValueError):
             async with asyncio.timeout(5):
                 question = (await reader.readline()).decode(errors="replace").strip()
                 writer.write(self.answer(question).encode() + b"\n")
@@ -294,8 +295,12 @@ class Agent:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            self.error = error
-            self._stopping.set()
+            self._fail(error)
+
+    def _fail(self, error: BaseException | str) -> None:
+        # what it believes of the kernel may be wrong: kubelet starts it anew, and the routes stay
+        self.error = self.error or (error if isinstance(error, BaseException) else RuntimeError(error))
+        self._stopping.set()
 
 
 class RouteLog:

@@ -207,6 +207,23 @@ def test_released_the_node_holds_nothing_and_stays_so(play: Play) -> None:
     play(scene)
 
 
+def test_an_agent_that_lost_touch_with_the_kernel_ends(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(folder: Path) -> None:
+        async with node(Mode.CLIENT, folder) as here:
+
+            def refuse(_: object) -> None:
+                raise OSError("netlink is gone")
+
+            monkeypatch.setattr(here.agent.kernel, "changes", lambda: refuse(None))
+            ip("link", "set", "cilium_vxlan", "down")
+
+            await until(lambda: here.agent.error is not None)
+            assert str(here.agent.error) == "netlink is gone"
+            here.agent.error = None
+
+    play(scene)
+
+
 def test_cleaning_up_without_a_running_agent(play: Play) -> None:
     before = (ip("route"), ip("nexthop"), ip("rule"))
 
