@@ -210,7 +210,7 @@ def test_new_gives_a_cluster_that_only_wants_its_keys(repository: Path) -> None:
         "nodes": ["172.31.0.0/20"],
         "pods": ["10.240.0.0/16"],
         "services": ["10.241.0.0/16"],
-        "gateway": ["node-1.example.internal,172.31.0.11,203.0.113.211", "node-2.example.internal,172.31.0.12,203.0.113.212"],
+        "gateway": ["node-1.example,172.31.0.11,203.0.113.211", "node-2.example,172.31.0.12,203.0.113.212"],
         "remote-name": ["oslo"],
         "remote-asn": ["65402"],
         "accept": ["10.99.0.0/16"],
