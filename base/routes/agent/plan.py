@@ -88,11 +88,18 @@ def targets(rib: Rib, prefix: Prefix) -> tuple[tuple[int, Hops], ...]:
     path = own.paths.get(prefix) if own and own.usable else None
     if path is None:
         return others
-    # AS paths of different kinds of peers cannot be compared: Route Monitoring shows one AS more for some
-    if best is None or path[0] <= best[0]:
+    if best is None or _urgency(path) <= _urgency(best):
         return ((metrics.primary, frozenset({tunnel})), *others)
-    # the tunnels of this node are about to stop
     return (*others, (metrics.last, frozenset({tunnel})))
+
+
+def _urgency(path: Rank) -> tuple[int, int]:
+    """What drives traffic away: the gateway, or by MED the site's tunnel, is about to stop.
+
+    AS paths of different kinds of peers cannot be compared: Route Monitoring shows one AS more for some.
+    """
+    stopping, _, _, med = path
+    return stopping, med
 
 
 def choose(gateways: Mapping[int, Peer], prefix: Prefix) -> tuple[Hops, Rank | None]:

@@ -62,8 +62,15 @@ def test_a_gateway_without_tunnels_uses_the_others() -> None:
     assert targets(GATEWAY, b=Attributes(B)) == ((METRICS.backup, ways(B)),)
 
 
-def test_a_gateway_about_to_stop_prefers_the_others() -> None:
-    found = targets(GATEWAY, tunnel=Attributes(TUNNEL, draining=True), b=Attributes(B))
+@pytest.mark.parametrize(
+    "own",
+    [
+        pytest.param(Attributes(TUNNEL, draining=True), id="the gateway"),
+        pytest.param(Attributes(TUNNEL, med=100), id="the site's end of the tunnel"),
+    ],
+)
+def test_a_gateway_about_to_stop_prefers_the_others(own: Attributes) -> None:
+    found = targets(GATEWAY, tunnel=own, b=Attributes(B))
 
     assert found == ((METRICS.backup, ways(B)), (METRICS.last, ways(TUNNEL)))
 
