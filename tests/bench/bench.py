@@ -22,7 +22,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.support.fleets import write_fleet
-from tunnelfleet.checking import available_processors
+from tunnelfleet.checking import available_processors, inspect
 from tunnelfleet.generate.overlay import generate
 from tunnelfleet.inventory.loading import cluster_folders, load
 from tunnelfleet.manifests.kustomize import Kustomize, find_kustomize
@@ -81,6 +81,7 @@ def stages(root: Path, kustomize: Kustomize) -> dict[str, float]:
         "generate in memory": scale * seconds(lambda: [generate(root, cluster) for cluster in loaded]),
         "kustomize build": scale * seconds(lambda: [kustomize.build(root / "overlays" / f) for f in sample]),
         "parse the output": scale * seconds(lambda: [parse_manifests(output) for output in outputs]),
+        "all of this, schemas and policies": scale * seconds(lambda: [inspect(root, kustomize, f) for f in sample]),
     }
 
 
