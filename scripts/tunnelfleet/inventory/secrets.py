@@ -149,7 +149,7 @@ def _can_decrypt(sops: Any) -> bool:
 
 def _external_secret(document: Document, data: dict[str, Any]) -> list[SecretEntry]:
     metadata, spec = _mapping(data.get("metadata")), _mapping(data.get("spec"))
-    name, namespace = _target_name(data), metadata.get("namespace")
+    name, namespace = target_name(document), metadata.get("namespace")
     template = _template(data)
     entries = []
     for key in _mapping(template.get("data")):
@@ -168,7 +168,7 @@ def _open_ended(document: Document) -> dict[str, Location]:
     data = _mapping(document.data)
     if data.get("kind") != "ExternalSecret":
         return {}
-    name, template = _target_name(data), _template(data)
+    name, template = target_name(document), _template(data)
     path: YamlPath | None = None
     if template.get("templateFrom"):
         path = ("spec", "target", "template", "templateFrom")
@@ -177,9 +177,13 @@ def _open_ended(document: Document) -> dict[str, Location]:
     return {name: document.locate_key(path)} if path and isinstance(name, str) else {}
 
 
-def _target_name(data: dict[str, Any]) -> Any:
-    target = _mapping(_mapping(data.get("spec")).get("target"))
-    return target.get("name", _mapping(data.get("metadata")).get("name"))
+def target_name(document: Document) -> Any:
+    """The name of the Secret that there will be: an ExternalSecret's target may have another name than itself."""
+    data = _mapping(document.data)
+    name = _mapping(data.get("metadata")).get("name")
+    if data.get("kind") != "ExternalSecret":
+        return name if data.get("kind") == "Secret" else None
+    return _mapping(_mapping(data.get("spec")).get("target")).get("name", name)
 
 
 def _template(data: dict[str, Any]) -> dict[str, Any]:

@@ -295,10 +295,14 @@ def _add_rule(lists: dict[str, list[Rule]], words: list[str], line: int) -> None
         raise Unreadable("expected `ip prefix-list NAME [seq N] permit|deny PREFIX [ge N] [le N]`", line)
     try:
         network = IPv4Network("0.0.0.0/0" if options[action] == "any" else options[action], strict=False)
-        shortest = int(options.get("ge", network.prefixlen))
-        longest = int(options.get("le", 32 if "ge" in options or options[action] == "any" else network.prefixlen))
-        sequence = int(options["seq"]) if "seq" in options else max((rule.sequence for rule in rules), default=0) + 5
     except ValueError as error:
-        raise Unreadable(f"not a prefix or a number: {error}", line) from error
+        raise Unreadable(f"`{options[action]}` is not an IPv4 prefix", line) from error
+    bounds = {word: options[word] for word in ("seq", "ge", "le") if word in options}
+    if not all(text.isdecimal() for text in bounds.values()):
+        raise Unreadable("expected numbers after seq, ge and le", line)
+    shortest = int(bounds.get("ge", network.prefixlen))
+    longest = int(bounds.get("le", 32 if "ge" in bounds or options[action] == "any" else network.prefixlen))
+    last = max((rule.sequence for rule in rules), default=0)
+    sequence = int(bounds.get("seq", last + 5))
     rules[:] = [rule for rule in rules if rule.sequence != sequence]
     rules.append(Rule(sequence, action == "permit", Prefixes(network, shortest, longest), line))

@@ -27,19 +27,28 @@ _MERGED_BY = ("name", "mountPath", "containerPort", "key")
 def origin(root: Path, cluster: str, manifest: Manifest, path: YamlPath) -> Location:
     """The place that leads furthest along `path`; the overlay's kustomization.yaml where none does.
 
-    Of several the last counts that has the rendered value, else the last: patches win over what they patch.
+    Of several that lead to the end the last counts that has the rendered value, else the last: patches win over what
+    they patch. Of several that do not, the first: what is missing belongs into the object itself.
     """
     overlay = Path(OVERLAYS, cluster)
-    best, score = Location(f"{overlay.as_posix()}/{KUSTOMIZATION}"), (0, False)
+    best, score = Location(f"{overlay.as_posix()}/{KUSTOMIZATION}"), (-1, False)
     image = at(manifest.data, path) if path and path[-1] == "image" else None
     for source in _sources(root, overlay, "", "", 0):
         if isinstance(image, str) and (named := source.image(image)):
             return named
         if source.describes(manifest):
             reached, same, place = source.follow(manifest.data, path)
-            if (reached, same) >= score:
+            if (reached, same) > score or ((reached, same) == score and reached == len(path)):
                 best, score = place, (reached, same)
     return best
+
+
+def place_of(document: Document, path: YamlPath) -> Location:
+    """Where a value stands: a scalar itself, the key of what has items of its own; else the nearest of those."""
+    while path and path not in document.values:
+        path = path[:-1]
+    value = at(document.data, path)
+    return document.locate_key(path) if isinstance(value, dict | list) else document.locate(path)
 
 
 def written(root: Path, cluster: str, manifest: Manifest, path: YamlPath) -> Location | None:
@@ -91,7 +100,7 @@ class _Source:
         return len(here), source == rendered, self._locate(here)
 
     def _locate(self, path: YamlPath) -> Location:
-        return self.place or self.document.locate(path)
+        return self.place or place_of(self.document, path)
 
 
 def _same_item(items: Any, wanted: Any) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tunnelfleet.inventory.model import Bfd, Cluster, Gateway, Remote
 from tunnelfleet.manifests.frr import Bgp, Entry, FrrConfiguration, Neighbor, Prefixes, Word
-from tunnelfleet.policies.expected_ipsec import Fault, tunnels_of
+from tunnelfleet.policies.expected_ipsec import Deviation, tunnels_of
 from tunnelfleet.policies.expected_ipsec import values as value_faults
 from tunnelfleet.profiles import LINK_LOCAL, TCP_IP_HEADERS, effective
 
@@ -66,6 +66,15 @@ class Peer:
     bfd: Bfd | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Remark:
+    """A deviation and whom it concerns: several that share one list or map are told together."""
+
+    line: int
+    about: str
+    message: str
+
+
 NOTHING = Passage(())
 
 
@@ -87,7 +96,7 @@ def _accepted(remotes: Iterable[Remote]) -> tuple[Prefixes, ...]:
     return within(cidr for remote in remotes for cidr in remote.accepted_cidrs)
 
 
-def tunnel_router_faults(config: FrrConfiguration, cluster: Cluster, gateway: Gateway) -> Iterator[Fault]:
+def tunnel_router_faults(config: FrrConfiguration, cluster: Cluster, gateway: Gateway) -> Iterator[Deviation]:
     """What the FRR of the gateway's tunnels does differently from the inventory."""
     spec = cluster.spec
     announced = exactly(spec.announced)
@@ -113,7 +122,7 @@ def tunnel_router_faults(config: FrrConfiguration, cluster: Cluster, gateway: Ga
     yield from _router(config, spec.bgp.local_asn, peers, listens=None, networks=())
 
 
-def node_router_faults(config: FrrConfiguration, cluster: Cluster, gateway: Gateway | None) -> Iterator[Fault]:
+def node_router_faults(config: FrrConfiguration, cluster: Cluster, gateway: Gateway | None) -> Iterator[Deviation]:
     """What a node's own FRR does differently from the inventory: a gateway's, or with None any other node's."""
     spec = cluster.spec
     asn = spec.bgp.internal_asn
@@ -136,7 +145,7 @@ def node_router_faults(config: FrrConfiguration, cluster: Cluster, gateway: Gate
     yield from _router(config, asn, peers, listens=(_networks(spec.networks.nodes), node), networks=announced)
 
 
-def agent_faults(data: Any, cluster: Cluster, gateway: Gateway | None) -> Iterator[Fault]:
+def agent_faults(data: Any, cluster: Cluster, gateway: Gateway | None) -> Iterator[Deviation]:
     """What agent.json says differently from the inventory."""
     spec = cluster.spec
     mtu = min(effective(remote).mtu for remote in spec.remotes)
@@ -158,172 +167,173 @@ def _router(
     peers: dict[str, Peer],
     listens: tuple[list[IPv4Network], Peer] | None,
     networks: tuple[Prefixes, ...],
-) -> Iterator[Fault]:
+) -> Iterator[Deviation]:
     if [bgp.asn for bgp in config.routers] != [str(asn)]:
         found = ", ".join(bgp.asn for bgp in config.routers) or "none"
         line = config.routers[0].line if config.routers else 1
-        yield Fault(line, f"expected one `router bgp {asn}`, found {found}")
+        yield Deviation(line, f"expected one `router bgp {asn}`, found {found}")
     for bgp in config.routers[:1]:
         for command in bgp.others:
-            yield Fault(command.line, f"`{command.text}` announces more than the inventory does")
+            yield Deviation(command.line, f"`{command.text}` announces more than the inventory does")
         yield from _originated(bgp, networks)
         known = dict(peers) | _listening(bgp, listens)
         yield from _listen_faults(bgp, listens)
-        for name, peer in known.items():
-            if name in bgp.neighbors:
-                yield from _session(config, bgp, bgp.neighbors[name], peer)
-            else:
-                yield Fault(bgp.line, f"{peer.who} ({name}) is no neighbor")
+        yield from _together(_sessions(config, bgp, known))
         for name, neighbor in bgp.neighbors.items():
             if name not in known and name not in bgp.groups:
-                yield Fault(neighbor.line, f"neighbor {name} is nobody of the inventory")
+                yield Deviation(neighbor.line, f"neighbor {name} is nobody of the inventory")
 
 
-def _originated(bgp: Bgp, networks: tuple[Prefixes, ...]) -> Iterator[Fault]:
+def _sessions(config: FrrConfiguration, bgp: Bgp, peers: dict[str, Peer]) -> Iterator[_Remark]:
+    for name, peer in peers.items():
+        if name in bgp.neighbors:
+            yield from _session(config, bgp, bgp.neighbors[name], peer)
+        else:
+            yield _Remark(bgp.line, f"{peer.who} ({name})", "is no neighbor")
+
+
+def _together(remarks: Iterable[_Remark]) -> Iterator[Deviation]:
+    concerned: dict[tuple[int, str], dict[str, None]] = {}
+    for remark in remarks:
+        concerned.setdefault((remark.line, remark.message), {})[remark.about] = None
+    for (line, message), abouts in concerned.items():
+        yield Deviation(line, f"{', '.join(abouts)}: {message}")
+
+
+def _originated(bgp: Bgp, networks: tuple[Prefixes, ...]) -> Iterator[Deviation]:
     wanted = {str(prefixes.network) for prefixes in networks}
     for word in bgp.networks:
         if word.text not in wanted:
-            yield Fault(word.line, f"network {word.text} is announced, and is not among what the cluster announces")
+            yield Deviation(word.line, f"network {word.text} is announced, and is not among what the cluster announces")
     for missing in sorted(wanted - {word.text for word in bgp.networks}):
-        yield Fault(bgp.line, f"network {missing} is not announced")
+        yield Deviation(bgp.line, f"network {missing} is not announced")
 
 
 def _listening(bgp: Bgp, listens: tuple[list[IPv4Network], Peer] | None) -> dict[str, Peer]:
     return {group: listens[1] for _, group in bgp.listens if group in bgp.groups} if listens else {}
 
 
-def _listen_faults(bgp: Bgp, listens: tuple[list[IPv4Network], Peer] | None) -> Iterator[Fault]:
+def _listen_faults(bgp: Bgp, listens: tuple[list[IPv4Network], Peer] | None) -> Iterator[Deviation]:
     wanted = {str(network) for network in listens[0]} if listens else set()
     for word, _ in bgp.listens:
         if word.text not in wanted:
-            yield Fault(
+            yield Deviation(
                 word.line, f"anyone in {word.text} may connect, expected {', '.join(sorted(wanted)) or 'nobody'}"
             )
     for missing in sorted(wanted - {word.text for word, _ in bgp.listens}):
-        yield Fault(bgp.line, f"nodes in {missing} may not connect")
+        yield Deviation(bgp.line, f"nodes in {missing} may not connect")
 
 
-def _session(config: FrrConfiguration, bgp: Bgp, neighbor: Neighbor, peer: Peer) -> Iterator[Fault]:
+def _session(config: FrrConfiguration, bgp: Bgp, neighbor: Neighbor, peer: Peer) -> Iterator[_Remark]:
     about = f"neighbor {neighbor.name} ({peer.who})"
 
-    def line(setting: Word | None) -> int:
-        return setting.line if setting else neighbor.line
+    def differs(name: str, expected: str, found: str | None) -> Iterator[_Remark]:
+        setting = bgp.setting(neighbor, name)
+        if found != expected:
+            line = setting.line if setting else neighbor.line
+            yield _Remark(line, about, f"expected {name} {expected}, found {found or 'none'}")
 
-    asn = bgp.setting(neighbor, "remote-as")
-    if asn is None or asn.text != str(peer.asn):
-        yield Fault(line(asn), f"{about}: remote-as is {asn.text if asn else 'not set'}, expected {peer.asn}")
+    def text(name: str) -> str | None:
+        setting = bgp.setting(neighbor, name)
+        return setting.text if setting else None
+
+    yield from differs("remote-as", str(peer.asn), text("remote-as"))
     if not bgp.is_active(neighbor):
-        yield Fault(neighbor.line, f"{about}: not activated, so it gets and gives no routes")
+        yield _Remark(neighbor.line, about, "not activated, so it gets and gives no routes")
     for name in _BESIDES:
         if setting := bgp.setting(neighbor, name):
-            yield Fault(setting.line, f"{about}: `{name}` decides besides the route maps")
+            yield _Remark(setting.line, about, f"`{name}` decides besides the route maps")
     if peer.maximum is not None:
-        limit = bgp.setting(neighbor, "maximum-prefix")
-        if limit is None or limit.text.split()[:1] != [str(peer.maximum)]:
-            found = limit.text if limit else "not set"
-            yield Fault(line(limit), f"{about}: maximum-prefix is {found}, expected {peer.maximum}")
+        yield from differs("maximum-prefix", str(peer.maximum), (text("maximum-prefix") or "").split(" ")[0])
     if peer.timers is not None:
-        yield from _timers(config, bgp, neighbor, peer, about)
+        yield from differs("timers", " ".join(map(str, peer.timers)), text("timers"))
+        yield from _bfd(config, bgp, neighbor, peer, about)
     for way, passage in (("in", peer.takes), ("out", peer.gives)):
         used = bgp.setting(neighbor, f"route-map {way}")
         if used is None:
-            yield Fault(neighbor.line, f"{about}: has no route-map {way}")
+            yield _Remark(neighbor.line, about, f"has no route-map {way}")
             continue
-        yield from _passes(config, used.text, passage, f"{about}, {way}", used.line)
+        yield from _passes(config, used.text, passage, f"{about} {way}", used.line)
         # what takes the map's place while the gateway drains
         if (variant := f"{used.text}{DRAINING}") in config.route_maps:
-            yield from _passes(config, variant, passage, f"{about}, {way} while it drains", used.line)
+            yield from _passes(config, variant, passage, f"{about} {way} while draining", used.line)
 
 
-def _timers(config: FrrConfiguration, bgp: Bgp, neighbor: Neighbor, peer: Peer, about: str) -> Iterator[Fault]:
-    timers, bfd = bgp.setting(neighbor, "timers"), bgp.setting(neighbor, "bfd")
-    expected = " ".join(map(str, peer.timers or ()))
-    if timers is None or timers.text != expected:
-        place = timers.line if timers else neighbor.line
-        yield Fault(place, f"{about}: timers are {timers.text if timers else 'not set'}, expected {expected}")
-    if (bfd is None) is not (peer.bfd is None):
-        place = bfd.line if bfd else neighbor.line
-        yield Fault(place, f"{about}: {'has no BFD' if bfd is None else 'has BFD, which the site does not speak'}")
-    elif bfd and peer.bfd:
-        profile = config.bfd_profiles.get(bfd.text, {})
-        interval, multiplier = str(peer.bfd.interval), str(peer.bfd.multiplier)
-        for key, value in (
-            ("receive-interval", interval),
-            ("transmit-interval", interval),
-            ("detect-multiplier", multiplier),
-        ):
-            word = profile.get(key)
-            if word is None or word.text != value:
-                found = word.text if word else "not set"
-                place = word.line if word else bfd.line
-                yield Fault(place, f"{about}: BFD's {key} is {found}, expected {value}")
-
-
-def _passes(config: FrrConfiguration, name: str, passage: Passage, about: str, line: int) -> Iterator[Fault]:
-    """What route map `name` lets through differently from `passage`."""
-    if name not in config.route_maps:
-        yield Fault(line, f"{about}: there is no route-map {name}")
+def _bfd(config: FrrConfiguration, bgp: Bgp, neighbor: Neighbor, peer: Peer, about: str) -> Iterator[_Remark]:
+    used = bgp.setting(neighbor, "bfd")
+    if used is None or peer.bfd is None:
+        if used:
+            yield _Remark(used.line, about, "has BFD, which the site does not speak")
+        elif peer.bfd:
+            yield _Remark(neighbor.line, about, "has no BFD")
         return
+    profile = config.bfd_profiles.get(used.text, {})
+    interval, multiplier = str(peer.bfd.interval), str(peer.bfd.multiplier)
+    for key, value in (
+        ("receive-interval", interval),
+        ("transmit-interval", interval),
+        ("detect-multiplier", multiplier),
+    ):
+        word = profile.get(key)
+        if word is None or word.text != value:
+            found = word.text if word else "none"
+            yield _Remark(word.line if word else used.line, about, f"expected {key} {value} of BFD, found {found}")
+
+
+def _passes(config: FrrConfiguration, name: str, passage: Passage, about: str, line: int) -> Iterator[_Remark]:
+    """What route map `name` lets through differently from `passage`."""
     entries = config.entries(name)
+    if not entries:
+        yield _Remark(line, about, f"there is no route-map {name}")
+        return
     let_through: set[Prefixes] = set()
     refused: set[Prefixes] = set()
-    for entry in entries:
-        here = f"{about}: route-map {name} {entry.sequence}"
+    is_clear = True
+    for number, entry in enumerate(entries):
+        here = f"route-map {name} {entry.sequence}"
         if entry.goes_on:
-            yield Fault(entry.goes_on.line, f"{here}: `{entry.goes_on.text}` leads elsewhere")
+            yield _Remark(entry.goes_on.line, about, f"{here}: `{entry.goes_on.text}` leads elsewhere")
         matched = entry.matches.get(_BY_ADDRESS)
         if not entry.permit:
             refused |= _refused(config, entry, matched)
             continue
-        first = not any(other.permit for other in entries[: entries.index(entry)])
-        missing = [each for each in passage.refused if first and not _all_covered((each,), refused)]
-        if missing:
-            yield Fault(entry.line, f"{here}: {', '.join(map(str, missing))} must be refused before")
-        if matched is None:
-            yield Fault(entry.line, f"{here} permits every prefix: it matches no prefix-list")
+        is_first = not any(other.permit for other in entries[:number])
+        late = [str(each) for each in passage.refused if is_first and not _is_covered(each, refused)]
+        if late:
+            yield _Remark(entry.line, about, f"{here}: {', '.join(late)} must be refused before")
+        if matched is None or not config.rules(matched.text):
+            is_clear = False
+            reason = f"there is no prefix-list {matched.text}" if matched else "every prefix passes, it matches no list"
+            yield _Remark(matched.line if matched else entry.line, about, f"{here}: {reason}")
             continue
-        permitted, faults = _permitted(config, matched, here)
-        yield from faults
-        yield from _too_much(config, matched, passage, here)
-        yield from _conditions(config, entry, passage, here)
-        if _always(entry):
+        yield from _list(config, matched.text, passage, about)
+        yield from _conditions(config, entry, passage, about, here)
+        if set(entry.matches) <= {_BY_ADDRESS, _BY_NEXT_HOP}:
+            permitted = (rule.prefixes for rule in config.rules(matched.text) if rule.permit)
             let_through |= {each for each in permitted if not any(each.touches(other) for other in refused)}
-    if not passage.at_most:
-        for wanted in passage.prefixes:
-            if not _all_covered((wanted,), let_through):
-                yield Fault(entries[-1].line, f"{about}: route-map {name} does not let {wanted} through")
-
-
-def _always(entry: Entry) -> bool:
-    """Whether the entry lets its prefixes through whatever else a route carries."""
-    return set(entry.matches) <= {_BY_ADDRESS, _BY_NEXT_HOP}
+    missing = [str(each) for each in passage.prefixes if not _is_covered(each, let_through)]
+    if missing and is_clear and not passage.at_most:
+        yield _Remark(entries[-1].line, about, f"route-map {name} does not let {', '.join(missing)} through")
 
 
 def _refused(config: FrrConfiguration, entry: Entry, matched: Word | None) -> set[Prefixes]:
+    """What a denying entry keeps out whatever else a route carries."""
     if not entry.matches:
         return {Prefixes(IPv4Network("0.0.0.0/0"), 0, 32)}
     if matched is None or len(entry.matches) > 1:
-        # only some routes of any prefix
         return set()
     return {rule.prefixes for rule in config.rules(matched.text) if rule.permit}
 
 
-def _permitted(config: FrrConfiguration, matched: Word, here: str) -> tuple[set[Prefixes], list[Fault]]:
-    rules = config.rules(matched.text)
-    faults = [Fault(matched.line, f"{here}: there is no prefix-list {matched.text}")] if not rules else []
-    faults += [
-        Fault(rule.line, f"{here}: prefix-list {matched.text} denies {rule.prefixes}, where it should only permit")
-        for rule in rules
-        if not rule.permit
-    ]
-    return {rule.prefixes for rule in rules if rule.permit}, faults
-
-
-def _too_much(config: FrrConfiguration, matched: Word, passage: Passage, here: str) -> Iterator[Fault]:
+def _list(config: FrrConfiguration, name: str, passage: Passage, about: str) -> Iterator[_Remark]:
+    """What a prefix list that permits says differently from what may pass."""
     wanted = set(passage.prefixes)
-    for rule in config.rules(matched.text):
-        if rule.permit and not _all_covered((rule.prefixes,), wanted):
-            yield Fault(rule.line, f"{here}: prefix-list {matched.text} permits {rule.prefixes}, {_expected(passage)}")
+    for rule in config.rules(name):
+        if not rule.permit:
+            message = f"prefix-list {name} denies {rule.prefixes}, where it should only permit"
+            yield _Remark(rule.line, about, message)
+        elif not _is_covered(rule.prefixes, wanted):
+            yield _Remark(rule.line, about, f"prefix-list {name} permits {rule.prefixes}, {_expected(passage)}")
 
 
 def _expected(passage: Passage) -> str:
@@ -331,19 +341,20 @@ def _expected(passage: Passage) -> str:
     return f"expected {', '.join(shown) or 'nothing'}{' and so on' if len(passage.prefixes) > len(shown) else ''}"
 
 
-def _conditions(config: FrrConfiguration, entry: Entry, passage: Passage, here: str) -> Iterator[Fault]:
+def _conditions(config: FrrConfiguration, entry: Entry, passage: Passage, about: str, here: str) -> Iterator[_Remark]:
     if passage.next_hops is not None:
         matched = entry.matches.get(_BY_NEXT_HOP)
         hops = {rule.prefixes for rule in config.rules(matched.text) if rule.permit} if matched else set()
         if hops != set(passage.next_hops):
-            found = ", ".join(sorted(map(str, hops))) or "anything"
-            place = matched.line if matched else entry.line
-            yield Fault(place, f"{here}: next hop may be {found}, expected {', '.join(map(str, passage.next_hops))}")
+            found = ", ".join(sorted(map(str, hops))) or "any"
+            line = matched.line if matched else entry.line
+            expected = ", ".join(map(str, passage.next_hops))
+            yield _Remark(line, about, f"{here}: expected next hop {expected}, found {found}")
     if passage.hides is not None:
         hidden = entry.sets.get("as-path exclude")
         if hidden is None or str(passage.hides) not in hidden.text.split():
-            yield Fault(hidden.line if hidden else entry.line, f"{here} shows AS {passage.hides} to the site")
+            yield _Remark(hidden.line if hidden else entry.line, about, f"{here} shows AS {passage.hides} to the site")
 
 
-def _all_covered(wanted: Iterable[Prefixes], held: set[Prefixes]) -> bool:
-    return all(each in held or any(other.covers(each) for other in held) for each in wanted)
+def _is_covered(wanted: Prefixes, held: set[Prefixes]) -> bool:
+    return wanted in held or any(other.covers(wanted) for other in held)

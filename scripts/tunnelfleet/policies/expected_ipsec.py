@@ -22,7 +22,7 @@ SECRETS_FILE = "/run/swanctl/secrets.conf"
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Deviation:
     """Something that a configuration says wrongly: on a line from 1, or at a path of a JSON file."""
 
     place: int | YamlPath
@@ -63,45 +63,50 @@ def pairs(config: Section, wanted: list[Wanted]) -> dict[str, Wanted]:
     return found
 
 
-def connection_faults(config: Section, cluster: Cluster, gateway: Gateway) -> Iterator[Fault]:
+def connection_faults(config: Section, cluster: Cluster, gateway: Gateway) -> Iterator[Deviation]:
     """What swanctl.conf says differently from the inventory."""
     wanted = tunnels_of(cluster, gateway)
     paired = pairs(config, wanted)
     yield from _surroundings(config)
     for one in wanted:
         if not any(one is each for each in paired.values()):
-            yield Fault(config.section("connections").line, f"{one} has no connection")
+            yield Deviation(config.section("connections").line, f"{one} has no connection")
     taken: dict[str, str] = {}
     for name, connection in config.section("connections").sections.items():
         if name not in paired:
             peer = connection.get("remote_addrs") or "nowhere"
-            message = (
-                f"connection {name} leads to {peer}: the inventory has no such tunnel, or it has a connection already"
-            )
-            yield Fault(connection.line_of("remote_addrs"), message)
+            is_known = any(str(one.tunnel.peer_address) == peer for one in paired.values())
+            what = "like another one" if is_known else f"where the inventory has no tunnel of gateway {gateway.name}"
+            yield Deviation(connection.line_of("remote_addrs"), f"connection {name} leads to {peer}, {what}")
             continue
         yield from _connection(connection, paired[name], gateway)
-        for child in connection.section("children").sections.values():
-            number = child.get("if_id_in")
-            if number and number in taken:
-                message = f"connection {name} shares interface id {number} with connection {taken[number]}"
-                yield Fault(child.line_of("if_id_in"), message)
-            taken.setdefault(number, name)
+        child = only_child(connection)
+        number = child.get("if_id_in") if child else ""
+        if child and number and number in taken:
+            message = f"connection {name} shares interface id {number} with connection {taken[number]}"
+            yield Deviation(child.line_of("if_id_in"), message)
+        taken.setdefault(number, name)
 
 
-def _surroundings(config: Section) -> Iterator[Fault]:
+def only_child(connection: Section) -> Section | None:
+    """The connection's child, None where it has not exactly one."""
+    children = list(connection.section("children").sections.values())
+    return children[0] if len(children) == 1 else None
+
+
+def _surroundings(config: Section) -> Iterator[Deviation]:
     pending = [config]
     while pending:
         section = pending.pop()
         pending += section.sections.values()
         for include in section.includes:
             if include.value != SECRETS_FILE:
-                yield Fault(include.line, f"{include.value} is included, and nobody reviews what it says")
+                yield Deviation(include.line, f"{include.value} is included, and nobody reviews what it says")
     if "secrets" in config.sections:
-        yield Fault(config.sections["secrets"].line, "a ConfigMap holds a section `secrets`")
+        yield Deviation(config.sections["secrets"].line, "a ConfigMap holds a section `secrets`")
 
 
-def _connection(connection: Section, wanted: Wanted, gateway: Gateway) -> Iterator[Fault]:
+def _connection(connection: Section, wanted: Wanted, gateway: Gateway) -> Iterator[Deviation]:
     profile, identities = wanted.profile, wanted.tunnel.identities
     yield from _differ(connection, wanted, "version", "2")
     yield from _differ(connection, wanted, "local_addrs", str(gateway.internal_ip))
@@ -114,22 +119,23 @@ def _connection(connection: Section, wanted: Wanted, gateway: Gateway) -> Iterat
         rounds = [section for name, section in connection.sections.items() if name.startswith(side)]
         if len(rounds) != 1:
             message = f"{wanted}: expected one section `{side}`, found {len(rounds)}"
-            yield Fault(connection.line, message)
+            yield Deviation(connection.line, message)
         for section in rounds[:1]:
             yield from _differ(section, wanted, "auth", "psk", side)
             yield from _differ(section, wanted, "id", identity, side)
     lives = _seconds(connection.get("rekey_time")), _seconds(connection.get("over_time"))
     if None in lives or not 0 < (lives[0] or 0) + (lives[1] or 0) <= profile.ike_lifetime:
-        message = f"{wanted}: rekey_time and over_time are not within {profile.ike_lifetime} s together"
-        yield Fault(connection.line_of("rekey_time"), message)
-    children = list(connection.section("children").sections.values())
-    if len(children) != 1:
-        yield Fault(connection.section("children").line, f"{wanted}: expected one child, found {len(children)}")
-    for child in children:
+        message = f"{wanted}: expected rekey_time and over_time within {profile.ike_lifetime}s together"
+        yield Deviation(connection.line_of("rekey_time"), message)
+    child = only_child(connection)
+    if child is None:
+        children = connection.section("children")
+        yield Deviation(children.line, f"{wanted}: expected one child, found {len(children.sections)}")
+    else:
         yield from _child(child, wanted)
 
 
-def _child(child: Section, wanted: Wanted) -> Iterator[Fault]:
+def _child(child: Section, wanted: Wanted) -> Iterator[Deviation]:
     profile = wanted.profile
     yield from _differ(child, wanted, "esp_proposals", ", ".join(profile.esp_proposals))
     yield from _differ(child, wanted, "local_ts", ANYTHING)
@@ -137,28 +143,29 @@ def _child(child: Section, wanted: Wanted) -> Iterator[Fault]:
     yield from _differ(child, wanted, "replay_window", str(profile.replay_window))
     number = child.get("if_id_in")
     if not re.fullmatch(r"[1-9][0-9]*", number):
-        message = f"{wanted}: if_id_in is {number or 'not set'}, expected the id of its interface"
-        yield Fault(child.line_of("if_id_in"), message)
+        message = f"{wanted}: expected if_id_in to be the id of an interface, found {number or 'none'}"
+        yield Deviation(child.line_of("if_id_in"), message)
     yield from _differ(child, wanted, "if_id_out", number)
     life = _seconds(child.get("life_time"))
     if life is None or not 0 < life <= profile.esp_lifetime:
-        message = (
-            f"{wanted}: life_time is {child.get('life_time') or 'not set'}, expected at most {profile.esp_lifetime}s"
-        )
-        yield Fault(child.line_of("life_time"), message)
+        found = child.get("life_time") or "none"
+        message = f"{wanted}: expected life_time of at most {profile.esp_lifetime}s, found {found}"
+        yield Deviation(child.line_of("life_time"), message)
     starts = set(child.get("start_action").split("|")) & {"start", "trap"}
     if bool(starts) == (profile.initiator == "remote"):
         who = "the remote site" if profile.initiator == "remote" else "the gateway"
         message = f"{wanted}: start_action is {child.get('start_action') or 'not set'}, but {who} starts IKE"
-        yield Fault(child.line_of("start_action"), message)
+        yield Deviation(child.line_of("start_action"), message)
 
 
-def _differ(section: Section, wanted: Wanted, name: str, value: str, within: str = "") -> Iterator[Fault]:
+def _differ(section: Section, wanted: Wanted, name: str, value: str, within: str = "") -> Iterator[Deviation]:
     setting = section.settings.get(name)
     found = ", ".join(setting.values) if setting else ""
     if found != value:
         shown = f"{within}.{name}" if within else name
-        yield Fault(section.line_of(name), f"{wanted}: {shown} is {found or 'not set'}, expected {value or 'not set'}")
+        yield Deviation(
+            section.line_of(name), f"{wanted}: expected {shown} {value or '(none)'}, found {found or 'none'}"
+        )
 
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -169,7 +176,7 @@ def _seconds(text: str) -> int | None:
     return int(found[1]) * _UNITS[found[2]] if found else None
 
 
-def settings_faults(data: Any, config: Section, cluster: Cluster, gateway: Gateway) -> Iterator[Fault]:
+def settings_faults(data: Any, config: Section, cluster: Cluster, gateway: Gateway) -> Iterator[Deviation]:
     """What gateway.json, which the gateway's own programs read, says differently from the inventory."""
     spec = cluster.spec
     top = {
@@ -185,21 +192,23 @@ def settings_faults(data: Any, config: Section, cluster: Cluster, gateway: Gatew
         name = mapping(tunnel).get("connection")
         wanted = paired.get(name) if isinstance(name, str) and name not in seen else None
         if wanted is None or not isinstance(name, str):
-            yield Fault(("tunnels", number), f"the inventory has no tunnel for connection {name}, or it stands twice")
+            if name not in config.section("connections").sections or name in seen:
+                yield Deviation(("tunnels", number), f"swanctl.conf has no connection {name} for this one")
             continue
         seen.add(name)
-        child = next(iter(config.section("connections").sections[name].section("children").sections.values()), None)
-        number_there = child.get("if_id_in") if child else ""
-        yield from values(tunnel, ("tunnels", number), f"{wanted}: ", _tunnel(wanted, gateway, number_there))
+        yield from values(tunnel, ("tunnels", number), f"{wanted}: ", _tunnel(wanted, gateway))
+        child = only_child(config.section("connections").sections[name])
+        if child and child.get("if_id_in").isdigit():
+            expected = {"interfaceId": int(child.get("if_id_in")), "interface": child.name}
+            yield from values(tunnel, ("tunnels", number), f"{wanted}: ", expected)
     for name, wanted in paired.items():
         if name not in seen:
-            yield Fault(("tunnels",), f"{wanted} is missing")
+            yield Deviation(("tunnels",), f"{wanted} is missing")
 
 
-def _tunnel(wanted: Wanted, gateway: Gateway, interface_id: str) -> dict[str, Any]:
+def _tunnel(wanted: Wanted, gateway: Gateway) -> dict[str, Any]:
     inside, identities, profile = wanted.tunnel.inside, wanted.tunnel.identities, wanted.profile
     return {
-        "interfaceId": int(interface_id) if interface_id.isdigit() else interface_id,
         "address": f"{inside.local}/{inside.cidr.network.prefixlen}",
         "peer": str(inside.peer),
         "localIdentity": identities.local or str(gateway.public_ip),
@@ -211,12 +220,12 @@ def _tunnel(wanted: Wanted, gateway: Gateway, interface_id: str) -> dict[str, An
     }
 
 
-def values(data: Any, path: YamlPath, about: str, expected: dict[str, Any]) -> Iterator[Fault]:
+def values(data: Any, path: YamlPath, about: str, expected: dict[str, Any]) -> Iterator[Deviation]:
     """Where decoded JSON has other values at these keys; the order of lists means nothing."""
     for key, value in expected.items():
         found = mapping(data).get(key)
         if not _same(found, value):
-            yield Fault((*path, key), f"{about}{key} is {_shown(found)}, expected {_shown(value)}")
+            yield Deviation((*path, key), f"{about}expected {key} {_shown(value)}, found {_shown(found)}")
 
 
 def _same(found: Any, value: Any) -> bool:
@@ -228,7 +237,7 @@ def _same(found: Any, value: Any) -> bool:
 
 def _shown(value: Any) -> str:
     if value is None:
-        return "not set"
+        return "none"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "empty"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -23,6 +23,23 @@ class Fault:
     hint: str
 
 
+Said = LocatedProblem | Fault
+"""What a check says: at a place already, or of a manifest."""
+
+
+def said(rendered: RenderedCluster, everything: Iterable[Said]) -> Iterator[LocatedProblem]:
+    """All that was said, each once: what is at a place first, then the faults of manifests."""
+    problems: dict[LocatedProblem, None] = {}
+    faults = []
+    for each in everything:
+        if isinstance(each, Fault):
+            faults.append(each)
+        else:
+            problems[each] = None
+    yield from problems
+    yield from located(rendered, faults)
+
+
 def located(rendered: RenderedCluster, faults: Iterable[Fault]) -> Iterator[LocatedProblem]:
     """The faults at the places they come from; the manifests that share one are named together."""
     sharing: dict[tuple[Location, str, str], list[Manifest]] = defaultdict(list)

@@ -89,7 +89,7 @@ _PLACEHOLDER = re.compile(rb"redacted|placeholder|(?:your|my)[-_ ]|(.)\1*\Z", re
 _SHORTEST = 4
 _LONGEST_LINE = 4096
 """Where more stands to the left of a name, the file was not written by hand, and no pattern is worth the time."""
-_SECRET_KIND = re.compile(rb"[\"']?kind[\"']?\s*:\s*[\"']?Secret\b|secretGenerator")
+_SECRET_KIND = re.compile(rb"kind[\"']?\s*:\s*[\"']?Secret\b|secretGenerator")
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
 
 

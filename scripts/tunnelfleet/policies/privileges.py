@@ -170,17 +170,18 @@ def _container(container: Container, pod: Pod, allowed: Allowed) -> Iterator[Ref
 
 def _profiles(container: Container, pod: Pod, allowed: Allowed) -> Iterator[Refused]:
     """The profiles of the runtime that hold a container: its own, else the pod's."""
-    here: YamlPath = (*container.path, "securityContext")
 
-    def profile(key: str) -> Any:
-        own = at(container.data, ("securityContext", key, "type"))
-        return at(pod.spec, ("securityContext", key, "type")) if own is None else own
+    def profile(key: str) -> tuple[Any, YamlPath]:
+        own, shared = (at(data, ("securityContext", key, "type")) for data in (container.data, pod.spec))
+        holder = pod.path if own is None and shared is not None else container.path
+        return shared if own is None else own, (*holder, "securityContext", key)
 
-    if profile("seccompProfile") not in ("RuntimeDefault", "Localhost"):
+    seccomp, here = profile("seccompProfile")
+    if seccomp not in ("RuntimeDefault", "Localhost"):
         message = f"container {container.name} has no seccomp profile"
-        yield Refused((*here, "seccompProfile"), message, "write seccompProfile: {type: RuntimeDefault}")
+        yield Refused(here, message, "write seccompProfile: {type: RuntimeDefault}")
     annotations = mapping(at(pod.manifest.data, (*pod.path[:-1], "metadata", "annotations")))
     annotated = annotations.get(f"{_APPARMOR_ANNOTATION}{container.name}")
-    unconfined = "Unconfined" in (profile("appArmorProfile"),) or annotated == "unconfined"
-    if unconfined and container.name not in allowed.without_apparmor:
-        yield Refused((*here, "appArmorProfile"), f"container {container.name} has no AppArmor profile")
+    apparmor, here = profile("appArmorProfile")
+    if (apparmor == "Unconfined" or annotated == "unconfined") and container.name not in allowed.without_apparmor:
+        yield Refused(here, f"container {container.name} has no AppArmor profile")

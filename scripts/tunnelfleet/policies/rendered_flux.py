@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -14,15 +15,16 @@ from tunnelfleet.generate.tree import Drift
 from tunnelfleet.inventory.document import Document, YamlPath
 from tunnelfleet.inventory.loading import CLUSTERS
 from tunnelfleet.inventory.secrets import SECRETS
-from tunnelfleet.manifests.origin import KUSTOMIZATION, written
+from tunnelfleet.manifests.origin import KUSTOMIZATION, place_of, written
 from tunnelfleet.manifests.rendered import Manifest, RenderedCluster, mapping, sequence
+from tunnelfleet.policies.faults import named
 from tunnelfleet.policies.registry import LocatedProblem, Scope, policy
 
 _DRIFT = {
     Drift.MISSING: ("the generated file is missing", "run `tunnelfleet generate {cluster}`"),
     Drift.CHANGED: (
         "the file differs from what the inventory gives, from this line on",
-        "change clusters/{cluster}/cluster.yaml instead and run `tunnelfleet generate {cluster}`",
+        "run `tunnelfleet generate {cluster}`; what was changed by hand belongs into clusters/{cluster}/cluster.yaml",
     ),
     Drift.STALE: (
         "the inventory does not ask for this generated file any more",
@@ -71,7 +73,7 @@ class _Kustomization:
     def problem(self, path: YamlPath, message: str) -> LocatedProblem:
         cluster = self.rendered.loaded.folder
         hint = f"run `tunnelfleet generate {cluster}`"
-        return LocatedProblem(self.document.locate(path), message, hint, cluster=cluster)
+        return LocatedProblem(place_of(self.document, path), message, hint, cluster=cluster)
 
 
 def _kustomizations(rendered: RenderedCluster) -> list[_Kustomization]:
@@ -98,11 +100,12 @@ def flux_paths_exist(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
     names = {one.name for one in present if isinstance(one.name, str)}
     for one in present:
         path = one.spec.get("path")
-        if not isinstance(path, str) or not _is_built(rendered, path):
-            found = path if isinstance(path, str) else "(no path)"
-            yield one.problem(("spec", "path"), f"{found} is no folder of the tree with a {KUSTOMIZATION}")
-        elif PurePosixPath(path).parts[1:2] != (cluster,):
-            yield one.problem(("spec", "path"), f"{path} belongs to another cluster than {cluster}")
+        if not isinstance(path, str):
+            yield one.problem(("spec", "path"), "spec.path is not set: Flux would apply the whole repository")
+        elif not _is_built(rendered, path):
+            yield one.problem(("spec", "path"), f"{path} is no folder of the tree with a {KUSTOMIZATION}")
+        elif PurePosixPath(path).parts[:2] not in ((OVERLAYS, cluster), (CLUSTERS, cluster)):
+            yield one.problem(("spec", "path"), f"{path} is no folder of cluster {cluster}")
         for number, needed in enumerate(sequence(one.spec.get("dependsOn"))):
             name = mapping(needed).get("name")
             if not isinstance(name, str) or name not in names:
@@ -152,15 +155,15 @@ def _shown(value: Any) -> str:
 def namespace_consistent(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
     cluster = rendered.loaded.folder
     wanted = rendered.loaded.cluster.spec.namespace
+    elsewhere: dict[tuple[Location, str], list[Manifest]] = defaultdict(list)
     for manifest in rendered.manifests:
         expected = "kube-system" if manifest.kind == "CiliumNodeConfig" else wanted
         if manifest.kind not in _CLUSTERWIDE and manifest.namespace != expected:
-            yield LocatedProblem(
-                _written(rendered, manifest),
-                f"{manifest}: expected namespace {expected}, found {manifest.namespace or 'none'}",
-                f"write no namespace in base/, the overlay puts it there; then run `tunnelfleet generate {cluster}`",
-                cluster=cluster,
-            )
+            message = f"expected namespace {expected}, found {manifest.namespace or 'none'}"
+            elsewhere[_written(rendered, manifest), message].append(manifest)
+    for (place, message), manifests in elsewhere.items():
+        hint = f"write no namespace in base/, the overlay puts it there; then run `tunnelfleet generate {cluster}`"
+        yield LocatedProblem(place, f"{named(manifests)}: {message}", hint, cluster=cluster)
     for document in rendered.flux:
         data = mapping(document.data)
         expected, path = (wanted, "name") if data.get("kind") == "Namespace" else (FLUX_NAMESPACE, "namespace")

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
-from tunnelfleet.findings import Location
-from tunnelfleet.generate.files import OVERLAYS
-from tunnelfleet.inventory.document import YamlPath, parse
-from tunnelfleet.inventory.model import Cluster, Gateway, SecretKey
+from tunnelfleet.inventory.model import Cluster, Gateway
 from tunnelfleet.manifests.frr import parse_frr
-from tunnelfleet.manifests.origin import origin
-from tunnelfleet.manifests.pods import Container, Pod, pods, source_of
-from tunnelfleet.manifests.rendered import Manifest, RenderedCluster, mapping
+from tunnelfleet.manifests.rendered import RenderedCluster, mapping, sequence
 from tunnelfleet.manifests.routers import Unreadable
-from tunnelfleet.manifests.swanctl import Section, parse_swanctl
+from tunnelfleet.manifests.swanctl import parse_swanctl
 from tunnelfleet.policies.expected_bgp import agent_faults, node_router_faults, tunnel_router_faults
-from tunnelfleet.policies.expected_ipsec import Fault, connection_faults, pairs, settings_faults, tunnels_of
+from tunnelfleet.policies.expected_ipsec import Deviation, connection_faults, pairs, settings_faults, tunnels_of
+from tunnelfleet.policies.faults import Said, said
+from tunnelfleet.policies.mounted import Workload, guarded
 from tunnelfleet.policies.registry import LocatedProblem, Scope, policy
 
 SWANCTL = "/etc/swanctl/swanctl.conf"
@@ -30,8 +25,6 @@ KEYS = "/opt/tunnelfleet/keys"
 PASSWORDS = "/opt/tunnelfleet/passwords"
 NODE_PASSWORD = "/opt/tunnelfleet/password/password"
 """Where the programs in the containers read what they are told (base/strongswan, base/frr, base/routes)."""
-
-_HASHED = re.compile(r".+-[a-z0-9]{10}")
 
 
 @policy(
@@ -47,32 +40,33 @@ _HASHED = re.compile(r".+-[a-z0-9]{10}")
 )
 def rendered_selectors_match(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
     cluster = rendered.loaded.cluster
-    for gateway in cluster.spec.gateways:
-        workload = _Workload.find(rendered, "Deployment", f"ipsec-tunnel-{gateway.name}", f"gateway-{gateway.name}")
-        container, problem = workload.container("strongswan") if workload else (None, None)
-        if problem:
-            yield problem
-        if workload is None or container is None:
-            continue
-        config: list[Section] = []
-        yield from workload.check(
-            container,
-            SWANCTL,
-            lambda text, kept=config, of=gateway: _swanctl(text, cluster, of, kept),  # type: ignore[misc]
-        )
-        for section in config:
-            yield from workload.check(
-                container,
-                GATEWAY,
-                lambda text, kept=section, of=gateway: settings_faults(_json(text), kept, cluster, of),  # type: ignore[misc]
+    yield from said(
+        rendered,
+        (
+            each
+            for gateway in cluster.spec.gateways
+            for workload in Workload.named(
+                rendered, "Deployment", f"ipsec-tunnel-{gateway.name}", f"gateway-{gateway.name}"
             )
-            for name, wanted in pairs(section, tunnels_of(cluster, gateway)).items():
-                yield from workload.secret(container, f"{KEYS}/{name}", wanted.tunnel.preshared_key, str(wanted))
+            for each in guarded(_tunnels(workload, cluster, gateway))
+        ),
+    )
 
 
-def _swanctl(text: str, cluster: Cluster, gateway: Gateway, kept: list[Section]) -> Iterator[Fault]:
-    kept.append(parse_swanctl(text))
-    yield from connection_faults(kept[-1], cluster, gateway)
+def _tunnels(workload: Workload, cluster: Cluster, gateway: Gateway) -> Iterator[Said]:
+    container = workload.container("strongswan")
+    file = workload.file(container, SWANCTL)
+    try:
+        config = parse_swanctl(file.text)
+    except Unreadable as error:
+        yield file.problem(Deviation(error.line, error.message))
+        return
+    for deviation in connection_faults(config, cluster, gateway):
+        yield file.problem(deviation)
+    settings = workload.file(container, GATEWAY)
+    yield from settings.problems(lambda text: settings_faults(_json(text), config, cluster, gateway))
+    for name, wanted in pairs(config, tunnels_of(cluster, gateway)).items():
+        yield from workload.secret(container, f"{KEYS}/{name}", wanted.tunnel.preshared_key, str(wanted))
 
 
 @policy(
@@ -87,188 +81,69 @@ def _swanctl(text: str, cluster: Cluster, gateway: Gateway, kept: list[Section])
     passing="# overlays/iceland-prod/gateway-a/frr.conf\nip prefix-list CLUSTER seq 5 permit 10.234.0.0/16",
 )
 def rendered_prefix_lists_match(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
+    yield from said(rendered, _routers(rendered))
+
+
+def _routers(rendered: RenderedCluster) -> Iterator[Said]:
     cluster = rendered.loaded.cluster
     for gateway in cluster.spec.gateways:
         folder = f"gateway-{gateway.name}"
-        if tunnel := _Workload.find(rendered, "Deployment", f"ipsec-tunnel-{gateway.name}", folder):
-            yield from _tunnel_router(tunnel, cluster, gateway)
-        if node := _Workload.find(rendered, "DaemonSet", f"ipsec-routes-{gateway.name}", folder):
-            yield from _node_router(node, cluster, gateway)
-    if node := _Workload.find(rendered, "DaemonSet", "ipsec-routes-nodes", "routes"):
-        yield from _node_router(node, cluster, None)
+        for workload in Workload.named(rendered, "Deployment", f"ipsec-tunnel-{gateway.name}", folder):
+            yield from guarded(_tunnel_router(workload, cluster, gateway))
+            yield from guarded(_passwords(workload, cluster, gateway))
+        for workload in Workload.named(rendered, "DaemonSet", f"ipsec-routes-{gateway.name}", folder):
+            yield from guarded(_node_router(workload, cluster, gateway))
+            yield from guarded(_agent(workload, cluster, gateway))
+    for workload in Workload.named(rendered, "DaemonSet", "ipsec-routes-nodes", "routes"):
+        yield from guarded(_node_router(workload, cluster, None))
+        yield from guarded(_agent(workload, cluster, None))
 
 
-def _tunnel_router(workload: _Workload, cluster: Cluster, gateway: Gateway) -> Iterator[LocatedProblem]:
-    container, problem = workload.container("frr")
-    if problem:
-        yield problem
-    if container is None:
-        return
-    yield from workload.check(container, FRR, lambda text: tunnel_router_faults(parse_frr(text), cluster, gateway))
-    settings = workload.text(container, GATEWAY)
-    if isinstance(settings, LocatedProblem):
-        yield settings
-        return
-    files = _password_files(settings.text)
+def _tunnel_router(workload: Workload, cluster: Cluster, gateway: Gateway) -> Iterator[Said]:
+    file = workload.file(workload.container("frr"), FRR)
+    yield from file.problems(lambda text: tunnel_router_faults(parse_frr(text), cluster, gateway))
+
+
+def _passwords(workload: Workload, cluster: Cluster, gateway: Gateway) -> Iterator[Said]:
+    """The passwords of BGP with sites, which container frr adds to its configuration."""
+    container = workload.container("frr")
+    file = workload.file(container, GATEWAY)
+    files = _password_files(file.text)
     for wanted in tunnels_of(cluster, gateway):
-        password = wanted.remote.bgp_password
+        password, about = wanted.remote.bgp_password, f"BGP with {wanted.remote.name}"
         name = files.get(str(wanted.tunnel.inside.peer))
         if password is not None and name is not None:
-            yield from workload.secret(container, f"{PASSWORDS}/{name}", password, f"BGP with {wanted.remote.name}")
-        elif (password is None) is not (name is None):
-            said = "no password" if name is None else "a password"
-            message = f"BGP with {wanted.remote.name} has {said}, and the inventory says otherwise"
-            yield workload.problem(settings, Fault(("tunnels",), message))
-
-
-def _node_router(workload: _Workload, cluster: Cluster, gateway: Gateway | None) -> Iterator[LocatedProblem]:
-    frr, problem = workload.container("frr")
-    if frr is not None:
-        yield from workload.check(frr, FRR, lambda text: node_router_faults(parse_frr(text), cluster, gateway))
-        yield from workload.secret(frr, NODE_PASSWORD, cluster.spec.bgp.password, "BGP between the nodes")
-    agent, missing = workload.container("agent")
-    if agent is not None:
-        yield from workload.check(agent, AGENT, lambda text: agent_faults(_json(text), cluster, gateway))
-    yield from filter(None, (problem, missing))
+            yield from workload.secret(container, f"{PASSWORDS}/{name}", password, about)
+        elif name is not None:
+            yield file.problem(Deviation(("tunnels",), f"{about} has a password, expected none"))
+        elif password is not None:
+            expected = f"{password.secret_name}/{password.key}"
+            yield file.problem(Deviation(("tunnels",), f"{about} has no passwordFile, expected one for {expected}"))
 
 
 def _password_files(text: str) -> dict[str, str]:
     """The names of the password files in gateway.json: BGP peer -> name."""
     try:
-        tunnels = mapping(_json(text)).get("tunnels")
+        tunnels = [mapping(each) for each in sequence(mapping(_json(text)).get("tunnels"))]
     except Unreadable:
         return {}
-    found = [mapping(each) for each in tunnels] if isinstance(tunnels, list) else []
-    return {str(each.get("peer")): each["passwordFile"] for each in found if isinstance(each.get("passwordFile"), str)}
+    return {str(each.get("peer")): file for each in tunnels if isinstance(file := each.get("passwordFile"), str)}
+
+
+def _node_router(workload: Workload, cluster: Cluster, gateway: Gateway | None) -> Iterator[Said]:
+    container = workload.container("frr")
+    yield from workload.secret(container, NODE_PASSWORD, cluster.spec.bgp.password, "BGP between the nodes")
+    file = workload.file(container, FRR)
+    yield from file.problems(lambda text: node_router_faults(parse_frr(text), cluster, gateway))
+
+
+def _agent(workload: Workload, cluster: Cluster, gateway: Gateway | None) -> Iterator[Said]:
+    file = workload.file(workload.container("agent"), AGENT)
+    yield from file.problems(lambda text: agent_faults(_json(text), cluster, gateway))
 
 
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"not JSON: {error}", getattr(error, "lineno", 1)) from error
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A configuration as a container sees it, and the ConfigMap's key that it is kept under."""
-
-    text: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Workload:
-    """A rendered workload with the overlay's folder that configures it."""
-
-    rendered: RenderedCluster
-    pod: Pod
-    folder: str
-
-    @classmethod
-    def find(cls, rendered: RenderedCluster, kind: str, name: str, folder: str) -> _Workload | None:
-        """The workload of this name; where there is none, gateways-pinned-to-distinct-nodes says so."""
-        for pod in pods(rendered.manifests):
-            if (pod.manifest.kind, pod.manifest.name) == (kind, name):
-                return cls(rendered, pod, folder)
-        return None
-
-    def container(self, name: str) -> tuple[Container | None, LocatedProblem | None]:
-        """The container of this name, or what to say where there is none."""
-        found = self.pod.container(name)
-        return (found, None) if found else (None, self._at((*self.pod.path, "containers"), f"no container {name}"))
-
-    def check(
-        self, container: Container, file: str, check: Callable[[str], Iterable[Fault]]
-    ) -> Iterator[LocatedProblem]:
-        """What is wrong with a mounted configuration."""
-        kept = self.text(container, file)
-        if isinstance(kept, LocatedProblem):
-            yield kept
-            return
-        try:
-            for fault in check(kept.text):
-                yield self.problem(kept, fault)
-        except Unreadable as error:
-            yield self.problem(kept, Fault(error.line, error.message))
-
-    def text(self, container: Container, file: str) -> _File | LocatedProblem:
-        """The mounted configuration, or why there is none."""
-        source = source_of(self.pod, container, file)
-        if source is None or source.kind != "ConfigMap":
-            return self._at(
-                (*container.path, "volumeMounts"), f"container {container.name} has no {file} of a ConfigMap"
-            )
-        if not _HASHED.fullmatch(source.name):
-            message = f"ConfigMap {source.name} has no hash in its name: a change would not restart the pods"
-            return self._at(source.path, message)
-        kept = self._config_map(source.name)
-        if kept is None:
-            return self._at(source.path, f"the overlay has no ConfigMap {source.name}")
-        text = mapping(kept.data.get("data")).get(source.key)
-        if not isinstance(text, str):
-            return self._at(source.path, f"ConfigMap {source.name} has no {source.key}")
-        return _File(text, source.key)
-
-    def secret(self, container: Container, file: str, wanted: SecretKey, about: str) -> Iterator[LocatedProblem]:
-        """What is wrong with a mounted secret."""
-        source = source_of(self.pod, container, file)
-        expected = f"expected {wanted.secret_name}/{wanted.key}"
-        if source is None or source.kind != "Secret":
-            path: YamlPath = (*container.path, "volumeMounts")
-            yield self._at(path, f"{about}: container {container.name} has no {file} of a Secret, {expected}")
-        elif (source.name, source.key) != (wanted.secret_name, wanted.key):
-            yield self._at(source.path, f"{about}: {file} is {source.name}/{source.key}, {expected}")
-
-    def problem(self, file: _File, fault: Fault) -> LocatedProblem:
-        """A fault of a configuration, at its line in the overlay."""
-        return LocatedProblem(self._place(file, fault), fault.message, self._hint, cluster=self.rendered.loaded.folder)
-
-    @property
-    def _hint(self) -> str:
-        cluster = self.rendered.loaded.folder
-        return (
-            f"change clusters/{cluster}/cluster.yaml and run `tunnelfleet generate {cluster}`; if that gives the same, "
-            "mend scripts/tunnelfleet/generate/"
-        )
-
-    def _config_map(self, name: str) -> Manifest | None:
-        namespace = self.pod.manifest.namespace
-        return next(
-            (
-                each
-                for each in self.rendered.manifests
-                if each.kind == "ConfigMap" and each.name == name and each.namespace == namespace
-            ),
-            None,
-        )
-
-    def _place(self, file: _File, fault: Fault) -> Location:
-        """The line in the file of the overlay's folder that the ConfigMap was made of."""
-        cluster = self.rendered.loaded.folder
-        folder = self.rendered.root / OVERLAYS / cluster / self.folder
-        path = f"{OVERLAYS}/{cluster}/{self.folder}"
-        for name in (file.key, *(each.name for each in sorted(folder.glob("*")))):
-            try:
-                same = (folder / name).read_bytes() == file.text.encode()
-            except OSError:
-                continue
-            if same:
-                return _located(f"{path}/{name}", file.text, fault.place)
-        return Location(f"{path}/kustomization.yaml")
-
-    def _at(self, path: YamlPath, message: str) -> LocatedProblem:
-        cluster = self.rendered.loaded.folder
-        place = origin(self.rendered.root, cluster, self.pod.manifest, path)
-        hint = "mend it in base/, where the programs' files are mounted"
-        return LocatedProblem(place, f"{self.pod.manifest}: {message}", hint, cluster=cluster)
-
-
-def _located(file: str, text: str, place: int | YamlPath) -> Location:
-    if not isinstance(place, int):
-        document, _ = parse(file, text)
-        return document.locate(place) if document else Location(file)
-    lines = text.split("\n")
-    line = lines[place - 1] if 0 < place <= len(lines) else ""
-    start = len(line) - len(line.lstrip()) + 1
-    return Location(file, place, start, max(start + 1, len(line.rstrip()) + 1))
+        raise Unreadable("not JSON from here on", getattr(error, "lineno", 1)) from error

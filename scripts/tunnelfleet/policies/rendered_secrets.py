@@ -9,7 +9,8 @@ from tunnelfleet.findings import Location
 from tunnelfleet.inventory.document import YamlPath
 from tunnelfleet.inventory.loading import CLUSTERS, LoadedCluster
 from tunnelfleet.inventory.model import SecretKey
-from tunnelfleet.inventory.secrets import SECRETS, Protection, SecretEntry
+from tunnelfleet.inventory.secrets import SECRETS, Protection, SecretEntry, target_name
+from tunnelfleet.manifests.origin import place_of
 from tunnelfleet.manifests.rendered import RenderedCluster, mapping
 from tunnelfleet.policies.registry import LocatedProblem, Scope, policy
 from tunnelfleet.policies.rendered_flux import secrets_kustomization
@@ -74,16 +75,18 @@ def _absent(rendered: RenderedCluster, secret: SecretKey, location: Location) ->
         message = f"whether {_shown(secret)} exists cannot be told: {vague} takes whatever keys the vault has"
         hint = f"name it under spec.data of the ExternalSecret: - secretKey: {secret.key}"
         return LocatedProblem(location, message, hint, (vague,), folder)
-    there = [entry for entry in rendered.secrets.entries if entry.secret.secret_name == secret.secret_name]
-    if not there:
+    holder = next((each for each in rendered.secrets.documents if target_name(each) == secret.secret_name), None)
+    if holder is None:
         file = f"{CLUSTERS}/{folder}/{SECRETS}/secret-{secret.secret_name}.yaml"
         message = f"there is no Secret {secret.secret_name} in {CLUSTERS}/{folder}/{SECRETS}, to hold {secret.key}"
         return LocatedProblem(location, message, f"write it: sops {file}", cluster=folder)
-    message = f"Secret {secret.secret_name} has no {secret.key}, but {', '.join(sorted(e.secret.key for e in there))}"
-    file = there[0].location.file
-    is_external = there[0].protection is Protection.EXTERNAL
-    hint = f"add it under spec.data in {file}" if is_external else f"add it: sops {file}"
-    return LocatedProblem(location, message, hint, (there[0].location,), cluster=folder)
+    there = sorted(each.secret.key for each in rendered.secrets.entries if each.location.file == holder.file)
+    message = (
+        f"Secret {secret.secret_name} has no {secret.key}, {'but ' + ', '.join(there) if there else 'and nothing else'}"
+    )
+    is_external = mapping(holder.data).get("kind") == "ExternalSecret"
+    hint = f"add it under spec.data in {holder.file}" if is_external else f"add it: sops {holder.file}"
+    return LocatedProblem(location, message, hint, (holder.locate(()),), folder)
 
 
 def _twice(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
@@ -110,5 +113,5 @@ def _undecrypted(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
     if decryption.get("provider") != "sops" or not mapping(decryption.get("secretRef")).get("name"):
         message = f"does not decrypt what SOPS encrypted at {encrypted.location}"
         hint = f"run `tunnelfleet generate {rendered.loaded.folder}`"
-        place = document.locate(("spec", "decryption"))
+        place = place_of(document, ("spec", "decryption"))
         yield LocatedProblem(place, message, hint, (encrypted.location,), rendered.loaded.folder)

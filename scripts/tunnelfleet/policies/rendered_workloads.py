@@ -9,6 +9,7 @@ from typing import Any
 from tunnelfleet.findings import Location
 from tunnelfleet.generate.files import OVERLAYS
 from tunnelfleet.inventory.document import Document, YamlPath
+from tunnelfleet.manifests.origin import place_of
 from tunnelfleet.manifests.pods import Container, Pod, pods
 from tunnelfleet.manifests.rendered import Manifest, RenderedCluster, at, mapping, sequence
 from tunnelfleet.manifests.schemas import SchemaProblem, manifest_schemas
@@ -16,7 +17,12 @@ from tunnelfleet.policies.faults import Fault, located
 from tunnelfleet.policies.privileges import Refused, refused_privileges, refused_rights
 from tunnelfleet.policies.registry import LocatedProblem, Scope, policy
 
-_PINNED = re.compile(r"[^@\s]+:(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127})@sha256:(?P<digest>[0-9a-f]{64})")
+# reference, Distribution project: [HOST[:PORT]/]NAME[:TAG][@DIGEST]
+_IMAGE = re.compile(
+    r"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9._/-]+(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
+    r"(?:@sha256:(?P<digest>[0-9a-f]{64}))?"
+)
+_MEND = "mend it there; where the file is generated, run `tunnelfleet generate`"
 _REGENERATE = "run `tunnelfleet generate`; if that does not help, mend base/"
 
 
@@ -41,14 +47,14 @@ def manifest_schema_valid(rendered: RenderedCluster) -> Iterator[LocatedProblem]
     yield from located(
         rendered,
         (
-            Fault(manifest, problem.path, problem.message, problem.hint or _REGENERATE)
+            Fault(manifest, problem.path, problem.message, problem.hint or _MEND)
             for manifest in rendered.manifests
             for problem in problems(manifest.data)
         ),
     )
     for document in (*rendered.flux, *rendered.secrets.documents):
         for problem in problems(mapping(document.data)):
-            place = document.locate(problem.path)
+            place = place_of(document, problem.path)
             hint = problem.hint or _by_hand(rendered, document)
             yield LocatedProblem(place, problem.message, hint, cluster=rendered.loaded.folder)
 
@@ -70,31 +76,41 @@ def _by_hand(rendered: RenderedCluster, document: Document) -> str:
     "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
 )
 def images_pinned(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
-    hint = "set newTag and digest in base/image/kustomization.yaml"
     yield from located(
         rendered,
         (
-            Fault(pod.manifest, path, f"the image of {user} is `{image}`, not pinned by tag and digest", hint)
+            Fault(pod.manifest, path, f"image `{image}` {problem}", _PIN)
             for pod in pods(rendered.manifests)
-            for path, user, image in _images(pod)
-            if not _is_pinned(image)
+            for path, image in _images(pod)
+            if (problem := _unpinned(image))
         ),
     )
 
 
-def _images(pod: Pod) -> Iterator[tuple[YamlPath, str, Any]]:
+_PIN = (
+    "write NAME:TAG@sha256:DIGEST; the one of this repository has its newTag and digest in "
+    "base/image/kustomization.yaml"
+)
+
+
+def _images(pod: Pod) -> Iterator[tuple[YamlPath, Any]]:
     for container in pod.containers:
-        yield (*container.path, "image"), f"container {container.name}", container.data.get("image")
+        yield (*container.path, "image"), container.data.get("image")
     for number, volume in enumerate(sequence(pod.spec.get("volumes"))):
         if "image" in mapping(volume):
-            path: YamlPath = (*pod.path, "volumes", number, "image", "reference")
-            yield path, f"volume {mapping(volume).get('name')}", at(volume, ("image", "reference"))
+            yield (*pod.path, "volumes", number, "image", "reference"), at(volume, ("image", "reference"))
 
 
-def _is_pinned(image: Any) -> bool:
-    found = _PINNED.fullmatch(image) if isinstance(image, str) else None
-    # a digest of one digit is a place left free
-    return found is not None and found["tag"] != "latest" and len(set(found["digest"])) > 1
+def _unpinned(image: Any) -> str:
+    """What an image's name lacks, empty where it is pinned."""
+    found = _IMAGE.fullmatch(image) if isinstance(image, str) else None
+    if found is None:
+        return "is no name of an image"
+    if not found["tag"] or found["tag"] == "latest":
+        return "has no tag that says which release it is"
+    if not found["digest"]:
+        return "has no digest"
+    return "has a digest that was left free" if len(set(found["digest"])) == 1 else ""
 
 
 @policy(
@@ -178,16 +194,20 @@ def _replaced(pod: Pod) -> Iterator[Fault]:
     if update.get("type", "RollingUpdate") != "RollingUpdate":
         message = f"updateStrategy is {_shown(update.get('type'))}: nodes keep the old pod"
         yield Fault(pod.manifest, (*path, "type"), message, "write updateStrategy: {type: RollingUpdate}")
-    for key, value, what in (("maxUnavailable", 1, "nodes lose their routes at once"), ("maxSurge", 0, "pods double")):
+    for key, value, lost in (
+        ("maxUnavailable", 1, "not one node after the other"),
+        ("maxSurge", 0, "two pods on a node at once"),
+    ):
         found = at(update, ("rollingUpdate", key))
         if found is not None and found != value:
-            yield Fault(
-                pod.manifest, (*path, "rollingUpdate", key), f"{key} is {found}: {what}", f"write {key}: {value}"
-            )
+            message = f"{key} is {_shown(found)}: {lost}"
+            yield Fault(pod.manifest, (*path, "rollingUpdate", key), message, f"write {key}: {value}")
 
 
 def _shown(value: Any) -> str:
-    return "not set" if value is None else str(value)
+    if value is None:
+        return "not set"
+    return f'"{value}"' if isinstance(value, str) and not value.isalpha() else str(value)
 
 
 def _missing(rendered: RenderedCluster, name: str) -> LocatedProblem:

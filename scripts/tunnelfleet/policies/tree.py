@@ -115,7 +115,8 @@ def no_plaintext_secrets(tree: Tree) -> Iterator[LocatedProblem]:
                 Location(_printable(path), leak.line, leak.column),
                 f"{leak.what} in plain text",
                 "take it out, replace it wherever it is used (it is no secret any more), and keep the new one "
-                f"encrypted by sops in {CLUSTERS}/<name>/secrets/; on a line that only looks like one say `{ALLOWED}` and why",
+                f"encrypted by sops in {CLUSTERS}/<name>/secrets/; on a line that only looks like one say `{ALLOWED}` "
+                "and why",
                 cluster=_cluster_of(path),
             )
 
