@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -104,8 +105,11 @@ class _Workers:
         workers = available_processors()
         # Forking is cheap, but only Linux does it safely.
         context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-        worth_it = weight > 40 and workers > 1
-        self.pool = ProcessPoolExecutor(workers, mp_context=context) if worth_it else None
+        self.pool = None
+        if weight > 40 and workers > 1:
+            # Where there is no shared memory for a lock, one process does it all.
+            with suppress(OSError):
+                self.pool = ProcessPoolExecutor(workers, mp_context=context)
 
     def __enter__(self) -> Callable[[Callable[[str], Inspection], Sequence[str], int], Iterable[Inspection]]:
         return self._map

@@ -14,6 +14,7 @@ from tunnelfleet.inventory.loading import cluster_folders
 from tunnelfleet.policies.registry import Policy, policies
 from tunnelfleet.report import explanation
 
+pytestmark = pytest.mark.examples
 EXAMPLES = cluster_folders(REPOSITORY)
 GENERATED = (
     "overlays/iceland-gcp/kustomization.yaml",

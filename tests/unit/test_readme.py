@@ -10,6 +10,7 @@ import pytest
 from tests.support.fleets import REPOSITORY
 from tests.support.repositories import copy_of_this, tunnelfleet
 
+pytestmark = pytest.mark.examples
 README = (REPOSITORY / "README.md").read_text()
 BLOCKS = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
 DOCS = sorted(path.relative_to(REPOSITORY).as_posix() for path in REPOSITORY.glob("docs/*.md"))

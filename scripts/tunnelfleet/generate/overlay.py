@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunnelfleet.generate.cilium import cilium_files
-from tunnelfleet.generate.files import OVERLAYS, Files, manifest, yaml_text
+from tunnelfleet.generate.files import OVERLAYS, Files, manifest
 from tunnelfleet.generate.flux import FLUX_NAMESPACE, flux_files
 from tunnelfleet.generate.gateway import gateway_files
 from tunnelfleet.generate.routes import client_files, reflector_files
@@ -41,6 +41,7 @@ def overlay_files(topology: Topology, secrets: SecretFolder) -> Files:
         files |= _below(folder, gateway_files(topology, gateway, secrets.digest(gateway.secret_keys)))
         files |= _below(folder, reflector_files(topology, gateway, routes_digest))
         files[f"{folder}/kustomization.yaml"] = _gateway(topology, gateway)
+    files["shared/kustomization.yaml"] = _shared(topology)
     files |= _below("routes", client_files(topology, routes_digest))
     files["routes/kustomization.yaml"] = _routes(topology)
     files |= _below("cilium", cilium_files(topology))
@@ -64,26 +65,16 @@ def _overlay(topology: Topology) -> str:
         topology,
         0,
         {
-            "resources": [*(f"../../base/{path}" for path in SHARED), *gateways, "routes", "cilium"],
+            "resources": ["shared", *gateways, "routes", "cilium"],
             "components": ["../../base/image"],
-            "transformers": [_namespace(topology)],
             "labels": [{"pairs": labels}],
         },
     )
 
 
-def _namespace(topology: Topology) -> str:
-    """Puts everything into the cluster's namespace but what already has one: Cilium's settings."""
-    namespace = topology.cluster.spec.namespace
-    return yaml_text(
-        {
-            "apiVersion": "builtin",
-            "kind": "NamespaceTransformer",
-            "metadata": {"name": "namespace", "namespace": namespace},
-            "unsetOnly": True,
-            "fieldSpecs": [{"path": "metadata/namespace", "create": True}],
-        }
-    )
+def _shared(topology: Topology) -> str:
+    resources = [f"../../../base/{path}" for path in SHARED]
+    return _kustomization(topology, 1, {"resources": resources, "namespace": topology.cluster.spec.namespace})
 
 
 def _gateway(topology: Topology, gateway: PlannedGateway) -> str:
@@ -93,6 +84,7 @@ def _gateway(topology: Topology, gateway: PlannedGateway) -> str:
         {
             "resources": ["../../../base/strongswan", "../../../base/routes"],
             "components": ["../../../base/frr", "../../../base/routes/reflector"],
+            "namespace": topology.cluster.spec.namespace,
             "nameSuffix": f"-{gateway.name}",
             "labels": [{"pairs": {"tunnelfleet/gateway": gateway.name}, "includeSelectors": True}],
             "configMapGenerator": [
@@ -110,6 +102,7 @@ def _routes(topology: Topology) -> str:
         1,
         {
             "resources": ["../../../base/routes"],
+            "namespace": topology.cluster.spec.namespace,
             "nameSuffix": "-nodes",
             "labels": [{"pairs": {"tunnelfleet/role": "client"}, "includeSelectors": True}],
             "configMapGenerator": [{"name": "ipsec-routes", "files": ["frr.conf", "agent.json"]}],

@@ -152,7 +152,7 @@ def test_the_stream_is_kept_up(path: Path) -> None:
         return found
 
     opened, closed = frr.Opened(again=False), frr.Closed()
-    assert asyncio.run(scene()) == [opened, [Initiation()], closed, opened, [Initiation()]]
+    assert asyncio.run(asyncio.wait_for(scene(), 30)) == [opened, [Initiation()], closed, opened, [Initiation()]]
 
 
 def test_tables_are_read_again_without_frr_being_gone(path: Path) -> None:
