@@ -33,9 +33,7 @@ def changed_paths(root: Path, revision: str) -> list[str]:
     if not commit:
         raise GitFailed(f"Git knows no revision `{revision}`")
     parting = _git(root, "merge-base", commit[0], "HEAD") or commit
-    tracked = _git(
-        root, "diff", "--name-only", "--no-renames", "--relative", "-z", parting[0], "--", check=True
-    )
+    tracked = _git(root, "diff", "--name-only", "--no-renames", "--relative", "-z", parting[0], "--", check=True)
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z", check=True)
     return sorted({*tracked, *untracked})
 
@@ -54,9 +52,7 @@ def clusters_of(paths: Iterable[str]) -> set[str] | None:
 
 def _git(root: Path, *arguments: str, check: bool = False) -> list[str]:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, check=False, timeout=60
-        )
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise GitFailed(f"git could not be run: {error}") from error
     if done.returncode != 0:

@@ -61,11 +61,7 @@ class Report:
 
 def _clusters_in(finding: Finding) -> set[str]:
     places = (finding.location, *finding.related)
-    named = {
-        place.file.split("/")[1]
-        for place in places
-        if place.file.startswith((f"{CLUSTERS}/", f"{OVERLAYS}/"))
-    }
+    named = {place.file.split("/")[1] for place in places if place.file.startswith((f"{CLUSTERS}/", f"{OVERLAYS}/"))}
     return named | ({finding.cluster} if finding.cluster else set())
 
 
@@ -114,9 +110,7 @@ class _Workers:
     def __enter__(self) -> Callable[[Callable[[str], Inspection], Sequence[str], int], Iterable[Inspection]]:
         return self._map
 
-    def _map(
-        self, work: Callable[[str], Inspection], folders: Sequence[str], at_once: int
-    ) -> Iterable[Inspection]:
+    def _map(self, work: Callable[[str], Inspection], folders: Sequence[str], at_once: int) -> Iterable[Inspection]:
         return self.pool.map(work, folders, chunksize=at_once) if self.pool else map(work, folders)
 
     def __exit__(self, *_: object) -> None:

@@ -67,8 +67,5 @@ def _settle(root: Path, folder: str, wanted: dict[str, str], write: bool) -> Out
         message = "the generator did not write this file and does not touch it"
         return Outcome(
             folder,
-            tuple(
-                Finding(MATCHES, Severity.ERROR, folder, Location(path), message, hint)
-                for path in foreign.paths
-            ),
+            tuple(Finding(MATCHES, Severity.ERROR, folder, Location(path), message, hint) for path in foreign.paths),
         )

@@ -24,17 +24,17 @@ def found(path: str, text: str) -> list[tuple[str, int, int]]:
     [
         ("notes.md", "x\nAGE-SECRET-" + "KEY-1" + "Q" * 58, ("an age private key", 2, 1)),
         ("id_rsa", "-----BEGIN OPENSSH " + "PRIVATE KEY-----", ("a private key", 1, 1)),
-        ("values.yaml", "tunnels:\n- psk: " + "hunter2hunter2", ("a pre-shared key", 2, 1)),
-        ("x.yaml", "  presharedKey: " + '"hunter2hunter2"', ("a pre-shared key", 1, 3)),
+        ("values.yaml", "tunnels:\n- psk: " + "hunter2hunter2", ("`psk`", 2, 3)),
+        ("x.yaml", "  presharedKey: " + '"hunter2hunter2"', ("`presharedKey`", 1, 3)),
         ("swanctl.conf", "ike {\n  secret" + " = hunter2hunter2", ("a secret of swanctl.conf", 2, 3)),
         ("frr.conf", " neighbor 192.0.2.1 pass" + "word hunter2", ("a password of frr.conf", 1, 2)),
-        ("s.yaml", "kind: Sec" + "ret\nstringData:\n  a: hunter2", ("the value of `a` of a Secret", 3, 6)),
+        ("s.yaml", "kind: Sec" + "ret\nstringData:\n  a: hunter2", ("`a` of a Secret", 3, 6)),
         (
             "list.yaml",
             "kind: List\nitems:\n- kind: Sec" + "ret\n  data: {a: aHVudGVyMg==}",
-            ("the value of `a` of a Secret", 4, 13),
+            ("`a` of a Secret", 4, 13),
         ),
-        ("s.json", '{"kind": "Sec' + 'ret", "data": {"a": "eA=="}}', ("the value of `a` of a Secret", 1, 38)),
+        ("s.json", '{"kind": "Sec' + 'ret", "data": {"a": "eA=="}}', ("`a` of a Secret", 1, 34)),
         (
             "kustomization.yaml",
             "secretGenerator" + ":\n- name: x\n  literals: [a=b]",
@@ -43,7 +43,7 @@ def found(path: str, text: str) -> list[tuple[str, int, int]]:
         (
             "half.yaml",
             ENCRYPTED.replace("sops:", "    b: hunter2\nsops:"),
-            ("the value of `b` of a Secret", 5, 8),
+            ("`b` of a Secret", 5, 8),
         ),
     ],
 )

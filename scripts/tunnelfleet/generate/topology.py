@@ -80,9 +80,7 @@ class Topology:
             if tunnel.gateway == gateway.name
         ]
         pairs.sort(key=lambda pair: (pair[0].name, pair[1].inside.local))
-        return tuple(
-            PlannedTunnel(remote, tunnel, effective(remote), i) for i, (remote, tunnel) in enumerate(pairs)
-        )
+        return tuple(PlannedTunnel(remote, tunnel, effective(remote), i) for i, (remote, tunnel) in enumerate(pairs))
 
     @cached_property
     def remotes(self) -> tuple[Remote, ...]:

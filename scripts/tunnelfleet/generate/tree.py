@@ -71,9 +71,7 @@ def _compare(place: Path, path: str, wanted: bytes) -> Difference | None:
     if present == wanted:
         return None
     pairs = zip(present.split(b"\n"), wanted.split(b"\n"), strict=False)
-    same = next(
-        (i for i, (a, b) in enumerate(pairs) if a != b), min(present.count(b"\n"), wanted.count(b"\n"))
-    )
+    same = next((i for i, (a, b) in enumerate(pairs) if a != b), min(present.count(b"\n"), wanted.count(b"\n")))
     drift = Drift.CHANGED if MARK.encode() in present[:_HEAD] else Drift.FOREIGN
     return Difference(path, drift, same + 1)
 

@@ -89,7 +89,9 @@ _PLACEHOLDER = re.compile(rb"redacted|placeholder|(?:your|my)[-_ ]|(.)\1*\Z", re
 _SHORTEST = 4
 _LONGEST_LINE = 4096
 """Where more stands to the left of a name, the file was not written by hand, and no pattern is worth the time."""
-_SECRET_KIND = re.compile(rb"kind[\"']?\s*:\s*[\"']?Secret\b|secretGenerator")
+_SECRET_KIND = re.compile(rb"""kind["']?\s*:\s*["']?Secret\b|secretGenerator|^["']?sops["']?\s*:""", re.M)
+# What of a Secret is no secret; everything else in a file with a `sops` section is meant to be encrypted.
+_OPEN = frozenset({"apiVersion", "kind", "metadata", "type", "immutable", "sops"})
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
 
 
@@ -108,7 +110,7 @@ def leaks(path: str, content: bytes) -> list[Leak]:
             for match in pattern.finditer(content)
             if _is_secret(match)
         ]
-    if path.endswith(_MANIFESTS) and (b"Secret" in content or b"secretGenerator" in content):
+    if path.endswith(_MANIFESTS) and (b"ecret" in content or b"sops" in content):
         found += _in_objects(content) if _SECRET_KIND.search(content) else ()
     lines = content.split(b"\n") if found else []
     first: dict[int, Leak] = {}
@@ -193,11 +195,27 @@ def _in_mapping(node: yaml.MappingNode) -> Iterator[Leak]:
             for key, value in values.value if isinstance(values, yaml.MappingNode) else []:
                 if not isinstance(value, yaml.ScalarNode) or not _is_kept(value.value):
                     yield _leak(f"`{key.value}` of a Secret", value)
+    if "sops" in entries and "creation_rules" not in entries:
+        # SOPS encrypts what its rule names: a misspelt `stringData` stays as it was written.
+        for key in entries.keys() - _OPEN:
+            yield from _plain_scalars(key, entries[key])
     generators = entries.get("secretGenerator")
     for generator in generators.value if isinstance(generators, yaml.SequenceNode) else []:
         for key, value in generator.value if isinstance(generator, yaml.MappingNode) else []:
             if key.value == "literals" and value.value:
                 yield _leak("a literal of a secretGenerator", value)
+
+
+def _plain_scalars(key: str, node: yaml.Node) -> Iterator[Leak]:
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, yaml.ScalarNode) and not _is_kept(node.value):
+            yield _leak(f"what stands under `{key}` of a file of SOPS", node)
+        elif isinstance(node, yaml.SequenceNode):
+            pending += node.value
+        elif isinstance(node, yaml.MappingNode):
+            pending += [value for _, value in node.value]
 
 
 def _is_kept(value: str) -> bool:

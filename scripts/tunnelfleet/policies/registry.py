@@ -80,6 +80,7 @@ NAMES = (
     "tolerations-cover-all-nodes",
     "no-plaintext-secrets",
     "preshared-keys-provided",
+    "secret-recipients-match",
     "rendered-selectors-match",
     "rendered-prefix-lists-match",
     "orphan-overlays",

@@ -42,8 +42,8 @@ _DRIFT = {
     Scope.RENDERED,
     asks="Every generated file is, to the byte, what the inventory gives.",
     why="The inventory is what people review; a hand edit would be applied by Flux and lost at the next generation.",
-    failing="# overlays/iceland-prod/gateway-a/swanctl.conf, changed by hand\nreplay_window = 2048",
-    passing="# clusters/iceland-prod/cluster.yaml, changed and then generated\n"
+    failing="# overlays/iceland-gcp/gateway-a/swanctl.conf, changed by hand\nreplay_window = 2048",
+    passing="# clusters/iceland-gcp/cluster.yaml, changed and then generated\n"
     "spec:\n  remotes:\n    - overrides: {replayWindow: 2048}",
 )
 def overlay_matches_inventory(rendered: RenderedCluster) -> Iterator[LocatedProblem]:

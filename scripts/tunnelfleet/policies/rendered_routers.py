@@ -35,8 +35,8 @@ NODE_PASSWORD = "/opt/tunnelfleet/password/password"
     "the tunnel's own key.",
     why="It is read back from the rendered ConfigMap without the generator's help: a tunnel that negotiates the wrong "
     "thing comes up and carries nothing, and nobody sees why.",
-    failing="# overlays/iceland-prod/gateway-a/swanctl.conf\nremote_ts = 10.0.0.0/16",
-    passing="# overlays/iceland-prod/gateway-a/swanctl.conf\nremote_ts = 0.0.0.0/0",
+    failing="# overlays/iceland-gcp/gateway-a/swanctl.conf\nremote_ts = 10.0.0.0/16",
+    passing="# overlays/iceland-gcp/gateway-a/swanctl.conf\nremote_ts = 0.0.0.0/0",
 )
 def rendered_selectors_match(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
     cluster = rendered.loaded.cluster
@@ -77,8 +77,8 @@ def _tunnels(workload: Workload, cluster: Cluster, gateway: Gateway) -> Iterator
     "up to the profile's limit.",
     why="It is read back from the rendered ConfigMap without the generator's help: one prefix too many attracts the "
     "traffic of others, one too few cuts off a network, and BGP says nothing of either.",
-    failing="# overlays/iceland-prod/gateway-a/frr.conf\nip prefix-list CLUSTER seq 5 permit 10.0.0.0/8",
-    passing="# overlays/iceland-prod/gateway-a/frr.conf\nip prefix-list CLUSTER seq 5 permit 10.234.0.0/16",
+    failing="# overlays/iceland-gcp/gateway-a/frr.conf\nip prefix-list CLUSTER seq 5 permit 10.0.0.0/8",
+    passing="# overlays/iceland-gcp/gateway-a/frr.conf\nip prefix-list CLUSTER seq 5 permit 10.130.0.0/16",
 )
 def rendered_prefix_lists_match(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
     yield from said(rendered, _routers(rendered))

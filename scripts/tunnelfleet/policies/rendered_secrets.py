@@ -22,10 +22,10 @@ from tunnelfleet.policies.rendered_flux import secrets_kustomization
     asks="Each tunnel's key, and each BGP password, is an entry of one encrypted Secret or ExternalSecret that Flux "
     "can apply, and none serves twice.",
     why="A gateway without its key never comes up, and one key for two tunnels lets either end pose as the other.",
-    failing="spec:\n  remotes:\n    - tunnels:\n"
+    failing="# clusters/iceland-gcp/cluster.yaml\nspec:\n  remotes:\n    - tunnels:\n"
     "        - presharedKey: {secretName: ipsec-psk, key: gcp-us-central1-a}\n"
     "        - presharedKey: {secretName: ipsec-psk, key: gcp-us-central1-a}",
-    passing="spec:\n  remotes:\n    - tunnels:\n"
+    passing="# clusters/iceland-gcp/cluster.yaml\nspec:\n  remotes:\n    - tunnels:\n"
     "        - presharedKey: {secretName: ipsec-psk, key: gcp-us-central1-a}\n"
     "        - presharedKey: {secretName: ipsec-psk, key: gcp-us-central1-b}",
 )

@@ -12,9 +12,12 @@ from rich.text import Text
 
 from tunnelfleet.checking import Report
 from tunnelfleet.findings import Finding, Location, Severity
+from tunnelfleet.inventory.secrets import SECRETS
 
 _STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
 _WIDEST = 160
+PLAINTEXT = "no-plaintext-secrets"
+"""Its findings never show the line that they are about."""
 
 
 def show(console: Console, root: Path, findings: Sequence[Finding]) -> None:
@@ -31,7 +34,8 @@ def _show_one(console: Console, root: Path, finding: Finding, lines: dict[str, l
     head.append(f" [{finding.policy}] ", "cyan")
     head.append(_printable(finding.message))
     console.print(head, soft_wrap=True)
-    _show_line(console, root, finding.location, lines)
+    if finding.policy != PLAINTEXT:
+        _show_line(console, root, finding.location, lines)
     for place in finding.related:
         console.print(Text(f"  also at {place}", "bold"), soft_wrap=True)
         _show_line(console, root, place, lines)
@@ -41,6 +45,9 @@ def _show_one(console: Console, root: Path, finding: Finding, lines: dict[str, l
 
 
 def _show_line(console: Console, root: Path, place: Location, lines: dict[str, list[str]]) -> None:
+    if f"/{SECRETS}/" in place.file:
+        # Whatever is wrong with it: what was to be encrypted is not repeated in a log.
+        return
     if place.file not in lines:
         lines[place.file] = _lines(root / place.file)
     source = lines[place.file]
@@ -66,18 +73,14 @@ def _lines(path: Path) -> list[str]:
 
 def _printable(text: str) -> str:
     # The inventory is untrusted: no control character of it may reach the terminal.
-    return "".join(
-        c if unicodedata.category(c)[0] != "C" or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+    return "".join(c if unicodedata.category(c)[0] != "C" or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def table(report: Report) -> Table:
     """The clusters that were looked at: what they are made of and which policies failed."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("CLUSTER", "GATEWAYS", "TUNNELS", "REMOTES", "RESULT"):
-        shown.add_column(
-            title, justify="right" if title in ("GATEWAYS", "TUNNELS") else "left", overflow="fold"
-        )
+        shown.add_column(title, justify="right" if title in ("GATEWAYS", "TUNNELS") else "left", overflow="fold")
     for inspection in report.inspections:
         failed = sorted({finding.policy for finding in report.of(inspection.folder)})
         result = Text("failed: " + ", ".join(failed), "red") if failed else Text("ok", "green")
@@ -102,6 +105,4 @@ def summary(report: Report, findings: Sequence[Finding]) -> Text:
     errors = sum(finding.severity is Severity.ERROR for finding in findings)
     warnings = len(findings) - errors
     counted = f"{errors} error{'' if errors == 1 else 's'}, {warnings} warning{'' if warnings == 1 else 's'}"
-    return Text.assemble(
-        "\n", (("FAILED", "bold red") if errors else ("OK", "bold green")), f"  {clusters}, {counted}"
-    )
+    return Text.assemble("\n", (("FAILED", "bold red") if errors else ("OK", "bold green")), f"  {clusters}, {counted}")
