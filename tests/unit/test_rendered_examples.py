@@ -47,7 +47,8 @@ def failed(example: str, root: Path) -> set[str]:
     there = (REPOSITORY / file).read_text("utf-8") if (REPOSITORY / file).exists() else ""
     changed = with_statement(there, example) if file.endswith(".conf") else with_object(there, example)
     generated = ["generate"] if file.endswith("/cluster.yaml") else []
-    recipe = Recipe(CLUSTER, [{"file": file, "write": changed}, *generated], [])
+    rules = {"file": ".sops.yaml", "write": (REPOSITORY / ".sops.yaml").read_text("utf-8")}
+    recipe = Recipe(CLUSTER, [rules, {"file": file, "write": changed}, *generated], [])
     follow(recipe, root)
     return {each.policy for each in findings(recipe, root)}
 

@@ -92,6 +92,8 @@ _LONGEST_LINE = 4096
 _SECRET_KIND = re.compile(rb"""kind["']?\s*:\s*["']?Secret\b|secretGenerator|^["']?sops["']?\s*:""", re.M)
 # What of a Secret is no secret; everything else in a file with a `sops` section is meant to be encrypted.
 _OPEN = frozenset({"apiVersion", "kind", "metadata", "type", "immutable", "sops"})
+# With these SOPS leaves part of a file as it is, on purpose.
+_PARTIAL = frozenset({"encrypted_regex", "unencrypted_regex", "encrypted_suffix", "encrypted_comment_regex"})
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
 
 
@@ -173,49 +175,50 @@ def _in_objects(content: bytes) -> Iterator[Leak]:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
         # what came before the mistake still counts
         pass
-    seen: set[int] = set()
+    for node in _nodes(pending):
+        if isinstance(node, yaml.MappingNode):
+            yield from _in_mapping(node)
+
+
+def _nodes(roots: list[Any]) -> Iterator[yaml.Node]:
+    """The nodes below these, each once: an alias may lead back to what it stands in."""
+    pending, seen = list(roots), set()
     while pending:
         node = pending.pop()
         if node is None or id(node) in seen:
             continue
         seen.add(id(node))
+        yield node
         if isinstance(node, yaml.SequenceNode):
             pending += node.value
         elif isinstance(node, yaml.MappingNode):
             pending += [value for _, value in node.value]
-            yield from _in_mapping(node)
+
+
+def _entries(node: Any) -> dict[str, yaml.Node]:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return {key.value: value for key, value in pairs if isinstance(key, yaml.ScalarNode)}
 
 
 def _in_mapping(node: yaml.MappingNode) -> Iterator[Leak]:
-    entries = {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+    entries = _entries(node)
     kind = entries.get("kind")
-    if isinstance(kind, yaml.ScalarNode) and kind.value == "Secret":
-        for section in ("data", "stringData"):
-            values = entries.get(section)
-            for key, value in values.value if isinstance(values, yaml.MappingNode) else []:
-                if not isinstance(value, yaml.ScalarNode) or not _is_kept(value.value):
-                    yield _leak(f"`{key.value}` of a Secret", value)
-    if "sops" in entries and "creation_rules" not in entries:
+    is_secret = isinstance(kind, yaml.ScalarNode) and kind.value == "Secret"
+    for section in ("data", "stringData") if is_secret else ():
+        for key, value in _entries(entries.get(section)).items():
+            if not isinstance(value, yaml.ScalarNode) or not _is_kept(value.value):
+                yield _leak(f"`{key}` of a Secret", value)
+    rules = _entries(entries.get("sops"))
+    if rules and (is_secret or (kind is None and rules.keys().isdisjoint(_PARTIAL))):
         # SOPS encrypts what its rule names: a misspelt `stringData` stays as it was written.
         for key in entries.keys() - _OPEN:
-            yield from _plain_scalars(key, entries[key])
+            for each in _nodes([entries[key]]):
+                if isinstance(each, yaml.ScalarNode) and not _is_kept(each.value):
+                    yield _leak(f"what stands under `{key}` of a file of SOPS", each)
     generators = entries.get("secretGenerator")
     for generator in generators.value if isinstance(generators, yaml.SequenceNode) else []:
-        for key, value in generator.value if isinstance(generator, yaml.MappingNode) else []:
-            if key.value == "literals" and value.value:
-                yield _leak("a literal of a secretGenerator", value)
-
-
-def _plain_scalars(key: str, node: yaml.Node) -> Iterator[Leak]:
-    pending = [node]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, yaml.ScalarNode) and not _is_kept(node.value):
-            yield _leak(f"what stands under `{key}` of a file of SOPS", node)
-        elif isinstance(node, yaml.SequenceNode):
-            pending += node.value
-        elif isinstance(node, yaml.MappingNode):
-            pending += [value for _, value in node.value]
+        if (literals := _entries(generator).get("literals")) and literals.value:
+            yield _leak("a literal of a secretGenerator", literals)
 
 
 def _is_kept(value: str) -> bool:

@@ -149,8 +149,9 @@ def _shown(value: Any) -> str:
     "in flux-system, and what has no namespace at all.",
     why="A pod finds ConfigMaps and Secrets in its own namespace only, and what lies elsewhere is not cleaned up with "
     "it.",
-    failing="kind: Deployment\nmetadata: {namespace: default}",
-    passing="kind: Deployment\nmetadata: {namespace: ipsec-tunnel}",
+    failing="# clusters/iceland-gcp/secrets/secret-ipsec-psk.yaml\nmetadata: {name: ipsec-psk, namespace: default}",
+    passing="# clusters/iceland-gcp/secrets/secret-ipsec-psk.yaml\n"
+    "metadata: {name: ipsec-psk, namespace: ipsec-tunnel}",
 )
 def namespace_consistent(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
     cluster = rendered.loaded.folder

@@ -22,8 +22,10 @@ RULES = ".sops.yaml"
     asks="Every encrypted Secret can be read by exactly the age recipients that .sops.yaml names for it.",
     why="A Secret for another recipient is one that Flux cannot decrypt, or one that somebody who has left still can. "
     "SOPS looks at .sops.yaml only when a file is new (sops, updatekeys).",
-    failing="sops: {age: [{recipient: age1the-key-of-last-year, enc: ...}]}",
-    passing="sops: {age: [{recipient: age1the-key-in-sops-yaml, enc: ...}]}",
+    failing="# clusters/iceland-gcp/secrets/secret-ipsec-psk.yaml\nsops:\n  age:\n"
+    "    - recipient: age1theKeyOfSomebodyWhoHasLeft",
+    passing="# clusters/iceland-gcp/secrets/secret-ipsec-psk.yaml\nsops:\n  age:\n"
+    "    - recipient: age1p8kkjhpl3s2utd25l89c9qgdhs3xw7evdppc2yjvjue00ehtjcgshwg4e6",
 )
 def secret_recipients_match(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
     folder = f"{CLUSTERS}/{rendered.loaded.folder}/{SECRETS}"
