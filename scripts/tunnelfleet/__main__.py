@@ -1,5 +1,10 @@
 """`python -m tunnelfleet`."""
 
-from tunnelfleet.cli import main
+import sys
 
-main()
+try:
+    from tunnelfleet.cli import main
+
+    main()
+except KeyboardInterrupt:
+    sys.exit(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +19,7 @@ from tunnelfleet.findings import Finding, has_errors
 from tunnelfleet.generate.files import OVERLAYS
 from tunnelfleet.generate.overlay import generate
 from tunnelfleet.generate.topology import Topology
-from tunnelfleet.generate.tree import FLUX_FILES, differences
+from tunnelfleet.generate.tree import FLUX_FILES, Drift, differences
 from tunnelfleet.inventory.document import Document, read
 from tunnelfleet.inventory.loading import CLUSTERS, LoadedCluster, cluster_folders, load
 from tunnelfleet.inventory.secrets import read_secrets
@@ -94,6 +95,11 @@ def available_processors() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
+def _leave_interrupts() -> None:
+    """Ctrl-C is the parent's to handle: a worker that it ends too would be waited for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class _Workers:
     """Maps in order over worker processes, or in this one where there is too little to do for them."""
 
@@ -105,7 +111,7 @@ class _Workers:
         if weight > 40 and workers > 1:
             # Where there is no shared memory for a lock, one process does it all.
             with suppress(OSError):
-                self.pool = ProcessPoolExecutor(workers, mp_context=context)
+                self.pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
 
     def __enter__(self) -> Callable[[Callable[[str], Inspection], Sequence[str], int], Iterable[Inspection]]:
         return self._map
@@ -113,9 +119,12 @@ class _Workers:
     def _map(self, work: Callable[[str], Inspection], folders: Sequence[str], at_once: int) -> Iterable[Inspection]:
         return self.pool.map(work, folders, chunksize=at_once) if self.pool else map(work, folders)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         if self.pool:
-            self.pool.shutdown(cancel_futures=True)
+            workers = multiprocessing.active_children() if failure else []
+            self.pool.shutdown(wait=failure is None, cancel_futures=True)
+            for worker in workers:
+                worker.kill()
 
 
 def read_only(root: Path, folder: str) -> Inspection:
@@ -137,21 +146,24 @@ def inspect(root: Path, kustomize: Kustomize, folder: str) -> Inspection:
     secrets = read_secrets(root, folder)
     expected = generate(root, loaded)
     failures: list[Finding] = []
+    found = tuple(differences(root, folder, expected))
+    # kustomize would wait for ever where a pipe stands in a file's place.
+    foreign = any(difference.drift is Drift.FOREIGN and not (root / difference.path).is_file() for difference in found)
     context = RenderedCluster(
         root=root,
         loaded=loaded,
         topology=Topology(loaded.cluster),
         secrets=secrets,
         expected=expected,
-        differences=tuple(differences(root, folder, expected)),
-        manifests=_build(root, kustomize, folder, failures),
+        differences=found,
+        manifests=() if foreign else _build(root, kustomize, folder, failures),
         flux=tuple(_flux(root, folder, findings)),
         builds=not failures,
     )
     findings += [replace(finding, cluster=folder) for finding in secrets.findings]
     findings += failures
     findings += run_located(Scope.RENDERED, context)
-    return Inspection(folder, loaded, tuple(findings), rendered=not failures)
+    return Inspection(folder, loaded, tuple(findings), rendered=not failures and not foreign)
 
 
 def _build(root: Path, kustomize: Kustomize, folder: str, failures: list[Finding]) -> tuple[Manifest, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -234,6 +235,12 @@ def main() -> None:
     from tunnelfleet.changes import GitFailed
     from tunnelfleet.manifests.kustomize import KustomizeNotFound
 
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            # Closed by whoever started this: what is said goes nowhere.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for the whole run
+            os.dup2(getattr(sys, name).fileno(), number)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except Unusable as error:

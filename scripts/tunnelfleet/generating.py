@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +38,24 @@ def generate_all(root: Path, folders: Sequence[str], *, everything: bool, write:
 
     With `write` false nothing is written and the differences are only named.
     """
-    for folder in folders:
-        yield _generate_one(root, folder, write)
-    if everything:
-        for folder in orphans(root, cluster_folders(root)):
-            yield _orphan(root, folder, write)
+    with _alone(root, write):
+        for folder in folders:
+            yield _generate_one(root, folder, write)
+        if everything:
+            for folder in orphans(root, cluster_folders(root)):
+                yield _orphan(root, folder, write)
+
+
+@contextmanager
+def _alone(root: Path, write: bool) -> Iterator[None]:
+    """Waits until nobody else generates into this repository."""
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        if write:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _generate_one(root: Path, folder: str, write: bool) -> Outcome:

@@ -42,7 +42,7 @@ def _root(topology: Topology, bootstrapped: bool) -> str:
 
 def _labels(topology: Topology) -> dict[str, str]:
     labels = dict(sorted(topology.cluster.metadata.labels.items()))
-    return {"app.kubernetes.io/part-of": "tunnelfleet", "tunnelfleet/cluster": topology.name, **labels}
+    return {**labels, "app.kubernetes.io/part-of": "tunnelfleet", "tunnelfleet/cluster": topology.name}
 
 
 def _namespace(topology: Topology) -> str:

@@ -18,6 +18,8 @@ from tunnelfleet.inventory.loading import CLUSTERS
 from tunnelfleet.inventory.secrets import SECRETS
 
 _HEAD = 512
+TEMPORARY = ".tunnelfleet-"
+"""Part of the name of a file that is being prepared; one that was left behind may be removed."""
 FLUX_FILES = ("kustomization.yaml", "namespace.yaml", "flux-secrets.yaml", "flux-tunnel.yaml")
 
 
@@ -93,6 +95,8 @@ def _walk(directory: Path) -> Iterator[Path]:
 def _is_generated(path: Path) -> bool:
     if path.is_symlink() or not path.is_file():
         return False
+    if path.name.startswith(".") and TEMPORARY in path.name:
+        return True
     with path.open("rb") as file:
         return MARK.encode() in file.read(_HEAD)
 
@@ -155,7 +159,7 @@ def _replace(root: Path, written: Files, stale: list[str]) -> None:
 
 def _prepare(place: Path, text: str) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{place.name}{TEMPORARY}", dir=place.parent)
     with os.fdopen(descriptor, "wb") as file:
         file.write(text.encode())
     os.chmod(name, 0o644)

@@ -19,7 +19,8 @@ LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+")
 # IFNAMSIZ is 16 with the final NUL (linux/if.h).
-_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+# The names that tunnelfleet, Cilium and the kernel use themselves are no node's interface.
+_INTERFACE = re.compile(r"(?!(lo|all|default|ss0|ipsec[0-9]*|cilium_.*|lxc.*)$)[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
 
 
 def problem(message: str, hint: str) -> PydanticCustomError:
@@ -96,6 +97,15 @@ def _length_hint(text: str, address: str) -> str:
         return f"write {IPv4Interface(text)}"
     except ValueError:
         return f"write {address}/24, for example"
+
+
+def read_identity(text: str) -> str:
+    """An IKE identity; one that strongSwan would take for any identity is none (identification_create_from_string)."""
+    if text in ("0.0.0.0", "0.0.0.0/0"):
+        raise problem(
+            f"expected an identity, found {shown(text)}, which stands for any", "write the name or the address"
+        )
+    return text
 
 
 def _address_hint(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ipaddress import IPv4Interface
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from tunnelfleet.inventory.fields import (
@@ -19,6 +19,7 @@ from tunnelfleet.inventory.fields import (
     InterfaceName,
     Name,
     Subdomain,
+    read_identity,
 )
 
 ProfileName = Literal["gcp-ha-vpn", "aws-vpn", "azure-vpn", "generic"]
@@ -118,7 +119,11 @@ class Inside(Model):
     """The /30 that both lie in, within 169.254.0.0/16."""
 
 
-Identity = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9@._:-]+$", examples=["vpn.example.net"])]
+Identity = Annotated[
+    str,
+    Field(min_length=1, pattern=r"^@?[A-Za-z0-9]([A-Za-z0-9@._:-]*[A-Za-z0-9])?$", examples=["vpn.example.net"]),
+    AfterValidator(read_identity),
+]
 
 
 class Identities(Model):

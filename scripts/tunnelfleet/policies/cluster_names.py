@@ -21,8 +21,16 @@ _SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 # The longest name that a gateway's becomes part of; the DaemonSet ipsec-routes-<gateway> is as long.
 _DEPLOYMENT = "ipsec-tunnel-"
-# ipsec-routes-nodes is the DaemonSet of the nodes that are no gateways.
-_TAKEN_GATEWAYS = {"nodes"}
+# Gateways' names that would make two objects of one name, with the other object.
+_TAKEN_GATEWAYS = {
+    "nodes": "ipsec-routes-nodes is the DaemonSet of the other nodes",
+    "agent": "ipsec-routes-agent is the ConfigMap of the route agent",
+    "gateway": "ipsec-tunnel-gateway is the ConfigMap of the gateways' program",
+    "router": "ipsec-tunnel-router is the ConfigMap of the gateways' routers",
+}
+# Flux and the API server act upon these labels; the generator sets those of the last two.
+_TAKEN_LABELS = ("toolkit.fluxcd.io", "pod-security.kubernetes.io", "tunnelfleet", "app.kubernetes.io")
+_TAKEN_NAMESPACES = ("default", "flux-system", "kube-node-lease", "kube-public", "kube-system")
 
 
 @policy(
@@ -109,12 +117,18 @@ def _secrets(loaded: LoadedCluster) -> Iterator[tuple[YamlPath, SecretKey]]:
 def kubernetes_names_valid(loaded: LoadedCluster) -> Iterator[Problem]:
     for named in _labels(loaded):
         yield from _name_problems(named, _LABEL_RULE)
+    namespace = loaded.cluster.spec.namespace
+    if namespace in _TAKEN_NAMESPACES:
+        yield Problem(
+            ("spec", "namespace"),
+            f"the namespace {namespace} is Kubernetes' or Flux's own, and would get the label for privileged pods",
+            "write a namespace of its own, such as ipsec-tunnel",
+        )
     for index, gateway in enumerate(loaded.cluster.spec.gateways):
         if gateway.name in _TAKEN_GATEWAYS:
             yield Problem(
                 (*GATEWAYS, index, "name"),
-                f"a gateway cannot be called `{gateway.name}`: ipsec-routes-{gateway.name} is the DaemonSet of the"
-                " other nodes",
+                f"a gateway cannot be called `{gateway.name}`: {_TAKEN_GATEWAYS[gateway.name]}",
                 "write another name, such as a",
             )
     for named in _subdomains(loaded):
@@ -160,6 +174,14 @@ def _kubernetes_label_problems(path: YamlPath, key: str, value: str) -> Iterator
             f"{shown(key)} is not a label's key: at most {_LABEL_LENGTH} letters, digits, dots, dashes and underscores,"
             " after a DNS name and a slash or none",
             "write a key like environment or example.com/environment",
+            at_key=True,
+        )
+    owner = next((owner for owner in _TAKEN_LABELS if prefix == owner or prefix.endswith(f".{owner}")), None)
+    if owner is not None:
+        yield Problem(
+            path,
+            f"{shown(key)} belongs to {owner}: with it the label would steer what the objects are labelled for",
+            "write a key of your own, like environment or example.com/environment",
             at_key=True,
         )
     if not _LABEL_VALUE.fullmatch(value) or len(value) > _LABEL_LENGTH:

@@ -10,6 +10,7 @@ from tunnelfleet.inventory.model import alias
 from tunnelfleet.policies.places import PlacedRemote, remotes
 from tunnelfleet.policies.registry import Problem, Scope, policy
 from tunnelfleet.profiles import LINK_LOCAL, PROFILES, effective
+from tunnelfleet.proposals import faults
 
 _UNRELIABLE_BELOW_DEFAULT = {"azure-vpn"}
 
@@ -19,7 +20,7 @@ _UNRELIABLE_BELOW_DEFAULT = {"azure-vpn"}
     Scope.CLUSTER,
     asks=(
         "What overrides change still fits the rest: the hold time is at least three keepalives, a CHILD SA does not"
-        " outlive its IKE SA, insideAllowed is link-local."
+        " outlive its IKE SA, insideAllowed is link-local, proposals are whole and of safe algorithms."
     ),
     why=(
         "With a hold time of less than three keepalives, one or two lost packets end the session (RFC 4271, section"
@@ -32,6 +33,7 @@ _UNRELIABLE_BELOW_DEFAULT = {"azure-vpn"}
 def overrides_consistent(loaded: LoadedCluster) -> Iterator[Problem]:
     for placed in remotes(loaded):
         yield from _contradictions(placed)
+        yield from _unusable_proposals(placed)
 
 
 def _contradictions(placed: PlacedRemote) -> Iterator[Problem]:
@@ -60,6 +62,19 @@ def _contradictions(placed: PlacedRemote) -> Iterator[Problem]:
                 f"{allowed.network} is not in {LINK_LOCAL}, which addresses inside tunnels come from",
                 f"write a range of {LINK_LOCAL}",
             )
+
+
+def _unusable_proposals(placed: PlacedRemote) -> Iterator[Problem]:
+    overrides, profile = placed.remote.overrides, PROFILES[placed.remote.profile]
+    proposals = (
+        ("ikeProposals", overrides.ike_proposals, profile.ike_proposals),
+        ("espProposals", overrides.esp_proposals, profile.esp_proposals),
+    )
+    for key, given, usual in proposals:
+        for index, proposal in enumerate(given or []):
+            for fault in faults(proposal, ike=key == "ikeProposals"):
+                path = (*placed.path, "overrides", key, index)
+                yield Problem(path, f"{proposal} cannot be proposed: {fault}", f"write one like {usual[0]}")
 
 
 @policy(

@@ -65,6 +65,8 @@ def _show_line(console: Console, root: Path, place: Location, lines: dict[str, l
 
 def _lines(path: Path) -> list[str]:
     try:
+        if not path.is_file():
+            return []
         with path.open("rb") as file:
             return file.read(1024 * 1024).decode("utf-8", "replace").split("\n")
     except OSError:
