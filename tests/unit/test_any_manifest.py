@@ -26,28 +26,36 @@ JUNK = st.recursive(
     ),
     max_leaves=6,
 )
-LINES = st.sampled_from(
-    [
-        "{",
-        "}",
-        "x {",
-        "= y",
-        "include z",
-        '"',
-        "route-map",
-        "route-map A permit 5",
-        "ip prefix-list",
-        "match ip address",
-    ]
-    + [
-        "neighbor",
-        "neighbor 1.2.3.4",
-        "router bgp",
-        "router bgp 1 vrf x",
-        "no neighbor 1.2.3.4",
-        "ip prefix-list A deny",
-    ]
-    + ["bgp listen range", "exit", "end", "ip prefix-list REMOTE seq 5 permit 0.0.0.0/0 ge 33 le 1", "\x1b", "[1,"]
+LINES = (
+    st.sampled_from(
+        [
+            "{",
+            "}",
+            "x {",
+            "= y",
+            "include z",
+            '"',
+            "[1,",
+            "exit",
+            "end",
+            "router bgp",
+            "router bgp 1 vrf x",
+            "route-map",
+        ]
+    )
+    | st.sampled_from(
+        [
+            "route-map A permit 5",
+            "match ip address",
+            "neighbor",
+            "neighbor 1.2.3.4",
+            "no neighbor 1.2.3.4",
+            "ip prefix-list",
+        ]
+    )
+    | st.sampled_from(
+        ["ip prefix-list A deny", "ip prefix-list REMOTE seq 5 permit 0.0.0.0/0 ge 33 le 1", "bgp listen range"]
+    )
 )
 EVERYTHING = [
     *(manifest.data for manifest in rendered().manifests),

@@ -18,8 +18,6 @@ from tunnelfleet.inventory.document import Document, YamlPath, parse, read
 from tunnelfleet.manifests.rendered import Manifest, at, mapping, sequence
 
 KUSTOMIZATION = "kustomization.yaml"
-_DEEPEST = 16
-"""Kustomizations within one another, so that two which name each other have an end."""
 _MERGED_BY = ("name", "mountPath", "containerPort", "key")
 """By which of their keys kustomize merges the items of lists, tried in this order."""
 
@@ -33,7 +31,7 @@ def origin(root: Path, cluster: str, manifest: Manifest, path: YamlPath) -> Loca
     overlay = Path(OVERLAYS, cluster)
     best, score = Location(f"{overlay.as_posix()}/{KUSTOMIZATION}"), (-1, False)
     image = at(manifest.data, path) if path and path[-1] == "image" else None
-    for source in _sources(root, overlay, "", "", 0):
+    for source in _sources(root, overlay, "", ""):
         if isinstance(image, str) and (named := source.image(image)):
             return named
         if source.describes(manifest):
@@ -54,7 +52,7 @@ def place_of(document: Document, path: YamlPath) -> Location:
 def written(root: Path, cluster: str, manifest: Manifest, path: YamlPath) -> Location | None:
     """The place of the value itself, None where it is written nowhere but made by a transformer."""
     found = None
-    for source in _sources(root, Path(OVERLAYS, cluster), "", "", 0):
+    for source in _sources(root, Path(OVERLAYS, cluster), "", ""):
         if source.describes(manifest) and at(source.data, path) is not None:
             found = source.follow(manifest.data, path)[2]
     return found
@@ -116,17 +114,17 @@ def _same_item(items: Any, wanted: Any) -> int | None:
     return None
 
 
-def _sources(root: Path, folder: Path, prefix: str, suffix: str, depth: int) -> Iterator[_Source]:
-    """All that the kustomization in `folder`, relative to the root, is made of."""
+def _sources(root: Path, folder: Path, prefix: str, suffix: str, *above: Path) -> Iterator[_Source]:
+    """All that the kustomization in `folder`, relative to the root, is made of; `above` are those it is part of."""
     kustomization = _document(root, folder / KUSTOMIZATION)
-    if kustomization is None or depth > _DEEPEST:
+    if kustomization is None or folder in above:
         return
     data = mapping(kustomization.data)
     prefix, suffix = prefix + _text(data.get("namePrefix")), _text(data.get("nameSuffix")) + suffix
     for entry in (*sequence(data.get("resources")), *sequence(data.get("components"))):
         path = _below(root, folder, entry)
         if path is not None and (root / path).is_dir():
-            yield from _sources(root, path, prefix, suffix, depth + 1)
+            yield from _sources(root, path, prefix, suffix, *above, folder)
         elif path is not None and (document := _document(root, path)):
             yield _Source(document, prefix, suffix)
     for number, entry in enumerate(sequence(data.get("patches"))):

@@ -301,7 +301,8 @@ def _passes(config: FrrConfiguration, name: str, passage: Passage, about: str, l
         late = [str(each) for each in passage.refused if is_first and not _is_covered(each, refused)]
         if late:
             yield _Remark(entry.line, about, f"{here}: {', '.join(late)} must be refused before")
-        if matched is None or not config.rules(matched.text):
+        # a list that is not there holds nothing (bgpd/bgp_routemap.c), which is as much as some may pass
+        if matched is None or (passage.prefixes and not config.rules(matched.text)):
             is_clear = False
             reason = f"there is no prefix-list {matched.text}" if matched else "every prefix passes, it matches no list"
             yield _Remark(matched.line if matched else entry.line, about, f"{here}: {reason}")

@@ -83,8 +83,10 @@ _VALUE_HERE = re.compile(_VALUE)
 # How the line goes on to the left of a name: as a key, or as the name in a list of environment variables.
 _BEFORE = re.compile(rb"(?P<comment>[ \t#-]*|.*[{,][ \t]*)[\"']?(?:export )?(?P<name>[\w.-]*)")
 _BEFORE_APART = re.compile(rb"(?P<comment>).*name[\"']?:[ \t]*[\"']?(?P<name>[\w.-]*)")
-# No secret but what stands for one: SOPS, a template, a vault or a shell puts it in later.
-_REFERENCE = re.compile(rb"ENC\[|\$|\{|<|\*|&|!|%|\[|`|\(|(?:null|true|false|yes|no|none|string)\Z", re.I)
+# No secret but what stands for one: SOPS, Sealed Secrets, a template, a vault or a shell puts it in later.
+_REFERENCE = re.compile(
+    rb"ENC\[|Ag[A-Za-z0-9+/=]{200,}|\$|\{|<|\*|&|!|%|\[|`|\(|(?:null|true|false|yes|no|none|string)\Z", re.I
+)
 _PLACEHOLDER = re.compile(rb"redacted|placeholder|(?:your|my)[-_ ]|(.)\1*\Z", re.I)
 _SHORTEST = 4
 _LONGEST_LINE = 4096
