@@ -45,7 +45,6 @@ ALLOWED: Mapping[tuple[str, str], Allowed] = {
                 "NET_ADMIN": "security associations and policies, interfaces, routes, packet filter, sysctls",
                 "NET_BIND_SERVICE": "IKE's port 500",
                 "SYS_ADMIN": "makes and enters network namespace strongswan, mounts its name",
-                "CHOWN": "charon gives swanctl's socket to its user, and does not listen otherwise",
             },
             "frr": {
                 "NET_ADMIN": "zebra's routes and links, TCP MD5",
@@ -71,13 +70,10 @@ ALLOWED: Mapping[tuple[str, str], Allowed] = {
                 "SYS_ADMIN": _SYS_ADMIN_FRR,
                 "SETUID": "the daemons change to user frr",
                 "SETGID": "the daemons change to group frr",
-                "CHOWN": "the daemons give their folders to user frr",
-                "DAC_OVERRIDE": "root in the container opens the sockets of user frr for vtysh",
                 "KILL": "the start script ends the daemons, which run as user frr",
             },
             "agent": {
                 "NET_ADMIN": "routes, nexthop objects, rules and the neighbour entry",
-                "DAC_OVERRIDE": "bgpd's socket belongs to user frr",
             },
         },
     ),
