@@ -184,8 +184,8 @@ CHANGES: dict[tuple[str | int, ...], st.SearchStrategy[Any]] = {
         optional={
             "hold": st.integers(3, 200),
             "keepalive": st.integers(1, 200),
-            "espLifetime": st.integers(1, 86400),
-            "ikeLifetime": st.integers(1, 86400),
+            "espLifetime": st.integers(300, 86400),
+            "ikeLifetime": st.integers(300, 86400),
             "insideAllowed": RANGES,
             "maximumAdvertised": st.integers(1, 3),
             "bfd": st.sampled_from([False, {"interval": 300, "multiplier": 3}]),

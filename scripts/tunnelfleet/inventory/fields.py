@@ -17,6 +17,7 @@ CIDR_PATTERN = rf"^({_OCTET}\.){{3}}{_OCTET}/(3[0-2]|[12]?[0-9])$"
 LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 # RFC 1123 subdomain: labels with dots between them.
 SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+")
 # IFNAMSIZ is 16 with the final NUL (linux/if.h).
 # The names that tunnelfleet, Cilium and the kernel use themselves are no node's interface.
@@ -143,9 +144,22 @@ Cidr = Annotated[
     PlainSerializer(str),
     _string_schema(CIDR_PATTERN, "10.0.0.0/16"),
 ]
+
+
+def read_duration(value: Any) -> str:
+    """A duration of a minute to a day in Go's notation (time.ParseDuration), as Flux takes it."""
+    hint = "write it like 10m or 1h30m"
+    text = _matching(_DURATION, "a duration", hint)(value)
+    parts = re.findall(r"([0-9.]+)(ms|s|m|h)", text)
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not 60 <= seconds <= 86400:
+        raise problem(f"expected a duration of 1m to 24h, found {shown(text)}", hint)
+    return text
+
+
 Duration = Annotated[
     str,
-    BeforeValidator(_matching(_DURATION, "a duration", "write it like 10m or 1h30m")),
+    BeforeValidator(read_duration),
     _string_schema(f"^{_DURATION.pattern}$", "10m"),
 ]
 InterfaceName = Annotated[

@@ -162,7 +162,8 @@ class Bfd(Model):
 IkeProposal = Annotated[str, Field(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)+$", examples=["aes256gcm16-prfsha384-ecp384"])]
 # An AEAD cipher alone is a whole proposal where the site has no forward secrecy.
 EspProposal = Annotated[str, Field(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$", examples=["aes256gcm16-ecp384"])]
-Seconds = Annotated[int, Field(ge=1, le=86400)]
+# strongSwan renews an SA in time only if there is some; AWS asks for 900 s at least.
+Seconds = Annotated[int, Field(ge=300, le=86400)]
 
 
 class Overrides(Model):
