@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from tunnelfleet.findings import Location
 from tunnelfleet.generate.files import OVERLAYS
 from tunnelfleet.generate.flux import FLUX_NAMESPACE
 from tunnelfleet.generate.tree import Drift
-from tunnelfleet.inventory.document import Document, YamlPath
+from tunnelfleet.inventory.document import Document, YamlPath, parse
 from tunnelfleet.inventory.loading import CLUSTERS
 from tunnelfleet.inventory.secrets import SECRETS
 from tunnelfleet.manifests.origin import KUSTOMIZATION, place_of, written
@@ -20,6 +21,7 @@ from tunnelfleet.manifests.rendered import Manifest, RenderedCluster, mapping, s
 from tunnelfleet.policies.faults import named
 from tunnelfleet.policies.registry import LocatedProblem, Scope, policy
 
+_SEPARATOR = re.compile(r"^---.*$", re.M)
 _DRIFT = {
     Drift.MISSING: ("the generated file is missing", "run `tunnelfleet generate {cluster}`"),
     Drift.CHANGED: (
@@ -61,6 +63,7 @@ class _Kustomization:
 
     rendered: RenderedCluster
     document: Document
+    hint: str = ""
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -72,7 +75,7 @@ class _Kustomization:
 
     def problem(self, path: YamlPath, message: str) -> LocatedProblem:
         cluster = self.rendered.loaded.folder
-        hint = f"run `tunnelfleet generate {cluster}`"
+        hint = self.hint or f"run `tunnelfleet generate {cluster}`"
         return LocatedProblem(place_of(self.document, path), message, hint, cluster=cluster)
 
 
@@ -95,21 +98,41 @@ def _kustomizations(rendered: RenderedCluster) -> list[_Kustomization]:
     passing="kind: Kustomization\nspec: {path: ./overlays/iceland-gcp}",
 )
 def flux_paths_exist(rendered: RenderedCluster) -> Iterator[LocatedProblem]:
-    cluster = rendered.loaded.folder
     present = _kustomizations(rendered)
     names = {one.name for one in present if isinstance(one.name, str)}
+    for one in (*present, *_bootstrapped(rendered)):
+        yield from _path_problems(one)
     for one in present:
-        path = one.spec.get("path")
-        if not isinstance(path, str):
-            yield one.problem(("spec", "path"), "spec.path is not set: Flux would apply the whole repository")
-        elif not _is_built(rendered, path):
-            yield one.problem(("spec", "path"), f"{path} is no folder of the tree with a {KUSTOMIZATION}")
-        elif PurePosixPath(path).parts[:2] not in ((OVERLAYS, cluster), (CLUSTERS, cluster)):
-            yield one.problem(("spec", "path"), f"{path} is no folder of cluster {cluster}")
         for number, needed in enumerate(sequence(one.spec.get("dependsOn"))):
             name = mapping(needed).get("name")
             if not isinstance(name, str) or name not in names:
                 yield one.problem(("spec", "dependsOn", number), f"depends on {name}, which this cluster does not have")
+
+
+def _path_problems(one: _Kustomization) -> Iterator[LocatedProblem]:
+    path, cluster = one.spec.get("path"), one.rendered.loaded.folder
+    if not isinstance(path, str):
+        yield one.problem(("spec", "path"), "spec.path is not set: Flux would apply the whole repository")
+    elif not _is_built(one.rendered, path):
+        yield one.problem(("spec", "path"), f"{path} is no folder of the tree with a {KUSTOMIZATION}")
+    elif PurePosixPath(path).parts[:2] not in ((OVERLAYS, cluster), (CLUSTERS, cluster)):
+        yield one.problem(("spec", "path"), f"{path} is no folder of cluster {cluster}")
+
+
+def _bootstrapped(rendered: RenderedCluster) -> Iterator[_Kustomization]:
+    """What `flux bootstrap` wrote of where the cluster begins; in a copied folder that is where the old one does."""
+    cluster = rendered.loaded.folder
+    file = f"{CLUSTERS}/{cluster}/{FLUX_NAMESPACE}/gotk-sync.yaml"
+    try:
+        parts = _SEPARATOR.split((rendered.root / file).read_text("utf-8"))
+    except (OSError, ValueError):
+        return
+    above = 0
+    for part in parts:
+        document, _ = parse(file, "\n" * above + part)
+        above += part.count("\n")
+        if document is not None and mapping(document.data).get("kind") == "Kustomization":
+            yield _Kustomization(rendered, document, f"run: flux bootstrap ... --path={CLUSTERS}/{cluster}")
 
 
 def _is_built(rendered: RenderedCluster, path: str) -> bool:
