@@ -47,10 +47,6 @@ class Report:
     inspections: tuple[Inspection, ...]
     findings: tuple[Finding, ...]
 
-    @property
-    def passed(self) -> bool:
-        return not has_errors(list(self.findings))
-
     def concerning(self, folders: set[str]) -> tuple[Finding, ...]:
         """The findings in which one of these clusters has a part."""
         return tuple(finding for finding in self.findings if _clusters_in(finding) & folders)

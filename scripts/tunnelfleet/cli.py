@@ -18,6 +18,7 @@ from rich.text import Text
 from tunnelfleet import __version__
 from tunnelfleet.create import import_chart, new
 from tunnelfleet.edges import UNUSABLE, Root, Unusable, errors, output, repository, selection
+from tunnelfleet.findings import has_errors
 
 app = typer.Typer(
     name="tunnelfleet",
@@ -85,7 +86,7 @@ def check(
         text.show(console, place, findings)
         console.print(text.table(report))
         console.print(text.summary(report, findings))
-    if text.failed(findings):
+    if has_errors(findings):
         raise typer.Exit(FAILED)
 
 

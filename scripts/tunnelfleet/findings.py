@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,6 +45,6 @@ class Finding:
         return (self.location, self.policy, self.message)
 
 
-def has_errors(findings: list[Finding]) -> bool:
+def has_errors(findings: Iterable[Finding]) -> bool:
     """Whether any of the findings makes the gate fail."""
     return any(finding.severity is Severity.ERROR for finding in findings)

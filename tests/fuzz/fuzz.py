@@ -118,7 +118,7 @@ def run_one(root: Path, folder: str, content: bytes) -> str:
     (root / "clusters" / folder / "cluster.yaml").write_bytes(content)
     reading = load(root, folder)
     if reading.loaded is None:
-        if not has_errors(list(reading.findings)):
+        if not has_errors(reading.findings):
             raise AssertionError("the loader refused the file without a finding")
         return "refused by the loader"
     findings = [*reading.findings, *run_cluster(reading.loaded), *run_fleet([reading.loaded])]

@@ -96,11 +96,6 @@ def table(report: Report) -> Table:
     return shown
 
 
-def failed(findings: Sequence[Finding]) -> bool:
-    """Whether the gate fails."""
-    return any(finding.severity is Severity.ERROR for finding in findings)
-
-
 def summary(report: Report, findings: Sequence[Finding]) -> Text:
     """The last line: how it went."""
     clusters = f"{len(report.inspections)} cluster{'' if len(report.inspections) == 1 else 's'}"
