@@ -32,12 +32,11 @@ from tunnelfleet.policies.tree import Tree
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What came of one cluster; `rendered` is False where its inventory does not let it be rendered."""
+    """What came of one cluster; `loaded` is None where its inventory cannot be read."""
 
     folder: str
     loaded: LoadedCluster | None
     findings: tuple[Finding, ...]
-    rendered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,7 @@ def inspect(root: Path, kustomize: Kustomize, folder: str) -> Inspection:
     findings += [replace(finding, cluster=folder) for finding in secrets.findings]
     findings += failures
     findings += run_located(Scope.RENDERED, context)
-    return Inspection(folder, loaded, tuple(findings), rendered=not failures and not foreign)
+    return Inspection(folder, loaded, tuple(findings))
 
 
 def _build(root: Path, kustomize: Kustomize, folder: str, failures: list[Finding]) -> tuple[Manifest, ...]:
