@@ -1,0 +1,92 @@
+"""Network namespaces: one for each simulated node, pod, site and piece of the fabric."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from .shell import run
+
+_NAMES = Path("/run/netns")
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A named network namespace (ip-netns(8))."""
+
+    name: str
+
+    @classmethod
+    def create(cls, name: str) -> Namespace:
+        """A new namespace with its loopback interface up."""
+        run(("ip", "netns", "add", name))
+        namespace = cls(name)
+        namespace.ip("link", "set", "lo", "up")
+        return namespace
+
+    @property
+    def path(self) -> Path:
+        """The file that names it, for setns(2) and OCI bundles."""
+        return _NAMES / self.name
+
+    def run(self, argv: Sequence[str], *, text: str | None = None, check: bool = True, timeout: float = 60) -> str:
+        """What the command prints when it runs in the namespace; like shell.run."""
+        return run(("ip", "netns", "exec", self.name, *argv), text=text, check=check, timeout=timeout)
+
+    def ip(self, *argv: str, check: bool = True) -> str:
+        """What `ip` prints in the namespace."""
+        return run(("ip", "-n", self.name, *argv), check=check)
+
+    def nft(self, ruleset: str) -> None:
+        """Loads a ruleset of nft(8), in one transaction."""
+        self.run(("nft", "-f", "-"), text=ruleset)
+
+    def sysctl(self, **values: str | int) -> None:
+        """Sets sysctls below net.ipv4: `ip_forward=1`, `conf__all__rp_filter=0` (two underscores for a dot)."""
+        settings = [f"net.ipv4.{name.replace('__', '.')}={value}" for name, value in values.items()]
+        self.run(("sysctl", "-q", "-w", *settings))
+
+    def within(self, action: Callable[[], Result]) -> Result:
+        """What the action returns when a thread of this process runs it in the namespace."""
+        outcome: list[Result] = []
+        failure: list[BaseException] = []
+
+        def enter() -> None:
+            try:
+                with self.path.open() as file:
+                    os.setns(file.fileno(), os.CLONE_NEWNET)
+                outcome.append(action())
+            except BaseException as error:
+                failure.append(error)
+
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join()
+        if failure:
+            raise failure[0]
+        return outcome[0]
+
+    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """A socket of the namespace; it stays in it whoever uses it."""
+        return self.within(lambda: socket.socket(family, kind, protocol))
+
+    def pids(self) -> Iterator[int]:
+        """The processes in the namespace."""
+        yield from map(int, run(("ip", "netns", "pids", self.name), check=False).split())
+
+    def delete(self) -> None:
+        """Kills whatever runs in the namespace and takes its name away."""
+        for pid in self.pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        run(("ip", "netns", "delete", self.name))
