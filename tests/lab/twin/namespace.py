@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -13,6 +14,9 @@ from typing import TypeVar
 
 from .shell import run
 
+# linux/sched.h; os.setns is Python 3.12's
+_CLONE_NEWNET = 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _NAMES = Path("/run/netns")
 
 Result = TypeVar("Result")
@@ -62,7 +66,8 @@ class Namespace:
         def enter() -> None:
             try:
                 with self.path.open() as file:
-                    os.setns(file.fileno(), os.CLONE_NEWNET)
+                    if _LIBC.setns(file.fileno(), _CLONE_NEWNET) != 0:
+                        raise OSError(ctypes.get_errno(), f"cannot enter namespace {self.name}")
                 outcome.append(action())
             except BaseException as error:
                 failure.append(error)
