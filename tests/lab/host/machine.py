@@ -1,0 +1,233 @@
+"""The virtual machine that the twin lives on where the kernel cannot: QEMU with Debian's kernel, all in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO
+
+from . import initramfs
+from .errors import LabError
+from .job import RESULTS, SCRIPT, WORKSPACE, Job, script
+
+INIT = Path(__file__).with_name("init")
+BOOT_SECONDS = 120.0
+"""Until the guest must have started its first process; 10 s where nothing else runs."""
+_END_SECONDS = 30.0
+_LOG_LINES = 25
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What QEMU makes of one kind of processor."""
+
+    program: str
+    package: str
+    """Debian package of the program."""
+    serial: str
+    options: tuple[str, ...]
+
+
+# cx16 crashes the guest in software emulation; emulated AVX is slower than none.
+_HARDWARE = {
+    "x86_64": Hardware(
+        "qemu-system-x86_64", "qemu-system-x86", "ttyS0", ("-machine", "pc", "-cpu", "max,-cx16,-avx,-avx2")
+    ),
+    "aarch64": Hardware("qemu-system-aarch64", "qemu-system-arm", "ttyAMA0", ("-machine", "virt", "-cpu", "max")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How much of this machine the virtual one gets."""
+
+    processors: int = 2
+    memory: int = 3072
+    """MiB."""
+    accelerator: str = "tcg"
+    """tcg (software) or kvm."""
+
+
+def hardware(machine: str | None = None) -> Hardware:
+    """What there is for this processor. Raises LabError where there is nothing, or no QEMU."""
+    name = machine or platform.machine()
+    if name not in _HARDWARE:
+        raise LabError(f"this machine is {name}; the twin's virtual machine is for {' or '.join(_HARDWARE)}")
+    found = _HARDWARE[name]
+    if shutil.which(found.program) is None:
+        raise LabError(f"{found.program} is not installed: apt-get install {found.package} (Debian, Ubuntu)")
+    return found
+
+
+def command(kind: Hardware, settings: Settings, kernel: Path, folder: Path, *, interactive: bool) -> list[str]:
+    """The command line of qemu-system(1); `folder` holds the RAM disk and gets what the ports say."""
+    arguments = f"console={kind.serial} panic=-1 quiet mitigations=off cryptomgr.notests rdinit=/init"
+    return [
+        # QEMU ends with this process, however that ends
+        *("setpriv", "--pdeathsig", "KILL", kind.program),
+        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *kind.options,
+        *("-accel", "tcg,thread=multi" if settings.accelerator == "tcg" else settings.accelerator),
+        *("-smp", str(settings.processors), "-m", str(settings.memory)),
+        *("-kernel", str(kernel), "-initrd", str(folder / "initrd")),
+        *("-append", f"{arguments} lab.interactive" if interactive else arguments),
+        *("-chardev", f"file,id=log,path={folder / 'console.log'}", "-serial", "chardev:log"),
+        *("-device", "virtio-serial-pci"),
+        *("-chardev", "stdio,id=output,signal=off", "-device", "virtconsole,chardev=output,nr=0"),
+        *("-chardev", f"file,id=status,path={folder / 'status'}", "-device", "virtserialport,chardev=status,nr=1"),
+        *("-chardev", f"file,id=results,path={folder / 'results.tar'}"),
+        *("-device", "virtserialport,chardev=results,nr=2"),
+    ]
+
+
+def run(job: Job, kernel: Path, base: Path, settings: Settings, output: BinaryIO | None = None) -> int:
+    """Runs the job on a machine of its own and gives its exit code.
+
+    Its output comes as it is printed, on `output` (default: standard output). `base` is the RAM disk that all jobs
+    share. SIGINT and SIGTERM switch the machine off; nothing is left behind. Raises LabError where the machine does
+    not start, panics, or is not done in time.
+    """
+    kind = hardware()
+    with tempfile.TemporaryDirectory(prefix="tunnelfleet-lab.") as scratch, _terminal(job.interactive):
+        folder = Path(scratch)
+        (folder / "status").touch()
+        _write_disk(folder / "initrd", base, job)
+        argv = command(kind, settings, kernel, folder, interactive=job.interactive)
+        with _terminated_as_interrupt(), (folder / "qemu.log").open("wb") as errors:
+            process = subprocess.Popen(
+                argv,
+                stdin=None if job.interactive else subprocess.DEVNULL,
+                stdout=None if job.interactive else subprocess.PIPE,
+                stderr=errors,
+                start_new_session=not job.interactive,
+            )
+            try:
+                _attend(process, job, folder, output or sys.stdout.buffer)
+            finally:
+                process.kill()
+                process.wait()
+        if job.results is not None:
+            _unpack(folder, job.results)
+        return _exit_code(folder)
+
+
+def _write_disk(target: Path, base: Path, job: Job) -> None:
+    shutil.copyfile(base, target)
+    with target.open("ab") as disk:
+        initramfs.write(disk, _entries(job))
+
+
+def _entries(job: Job) -> Iterator[initramfs.Entry]:
+    yield initramfs.file("init", INIT.read_bytes(), 0o755)
+    yield initramfs.file(SCRIPT, script(job).encode(), 0o755)
+    yield initramfs.folder(RESULTS)
+    yield initramfs.folder(WORKSPACE)
+    yield from initramfs.walk(job.workspace, WORKSPACE)
+
+
+def _attend(process: subprocess.Popen[bytes], job: Job, folder: Path, output: BinaryIO) -> None:
+    """Passes output on until the machine is off. Raises LabError where that takes too long."""
+    began = time.monotonic()
+    started = False
+    for _ in _passes(process, output):
+        now = time.monotonic() - began
+        if not started and (folder / "status").stat().st_size:
+            started = True
+            (folder / "initrd").unlink()
+        if not started and now > BOOT_SECONDS:
+            raise LabError(f"the virtual machine did not start within {BOOT_SECONDS:g} s{_said(folder)}")
+        if now > job.seconds:
+            raise LabError(f"the virtual machine was not done within {job.seconds:g} s{_said(folder)}")
+
+
+def _passes(process: subprocess.Popen[bytes], output: BinaryIO) -> Iterator[None]:
+    """A turn a few times a second until the process ends; what it prints goes to `output` at once."""
+    if process.stdout is None:
+        while process.poll() is None:
+            yield
+            time.sleep(_POLL_SECONDS)
+        return
+    stream = process.stdout.fileno()
+    while True:
+        yield
+        if not select.select([stream], [], [], _POLL_SECONDS)[0]:
+            continue
+        data = os.read(stream, 1 << 16)
+        if not data:
+            return
+        output.write(data)
+        output.flush()
+
+
+def _exit_code(folder: Path) -> int:
+    words = (folder / "status").read_text().split()
+    if "ended" in words:
+        return int(words[words.index("ended") + 1])
+    when = "while the job ran" if "started" in words else "before it started"
+    raise LabError(f"the virtual machine ended {when}{_said(folder)}")
+
+
+def _said(folder: Path) -> str:
+    """The end of what the kernel and QEMU said, for an error."""
+    texts = [
+        path.read_text(errors="replace") for path in (folder / "console.log", folder / "qemu.log") if path.exists()
+    ]
+    lines = "".join(texts).replace("\r", "").splitlines()
+    return "; the end of its log:\n" + "\n".join(f"  {line}" for line in lines[-_LOG_LINES:]) if lines else ""
+
+
+def _unpack(folder: Path, results: Path) -> None:
+    results.mkdir(parents=True, exist_ok=True)
+    for log in ("console.log", "qemu.log"):
+        if (folder / log).exists() and (folder / log).stat().st_size:
+            shutil.copyfile(folder / log, results / log)
+    archive = folder / "results.tar"
+    if not archive.exists() or not archive.stat().st_size:
+        return
+    argv = ["tar", "--extract", "--no-same-owner", f"--file={archive}", f"--directory={results}"]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise LabError(f"the results did not come out whole: {done.stderr.strip()}")
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does, so that everything is cleaned up."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _terminal(interactive: bool) -> Iterator[None]:
+    """Gives the terminal back as it was: QEMU makes it raw and non-blocking."""
+    if not interactive or not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+        os.set_blocking(sys.stdin.fileno(), True)
+        os.set_blocking(sys.stdout.fileno(), True)
