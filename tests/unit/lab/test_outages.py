@@ -63,7 +63,7 @@ def test_packets_that_a_queue_held_back_belong_to_the_outage() -> None:
 def test_a_sender_that_stood_still_is_told() -> None:
     first = [START * 10**9 + BEAT * number for number in range(5)]
     pause = [first[-1] + 200_000_000 + BEAT * number for number in range(5)]
-    measured = seen("......xx..", sent=[*first, *pause])
+    measured = seen("...xxxx...", sent=[*first, *pause])
     assert measured.stalled == pytest.approx(200)
     assert measured.outages[0].stalled == pytest.approx(200)
     assert str(measured).endswith("; sender stalled 200 ms")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.lab.twin.reachability import Endpoint, Probe, matrix, probe, reaches
 from tests.lab.twin.traffic import Traffic, TrafficError
+from tests.lab.twin.waiting import until
 from tests.unit.lab.world import World
 
 
@@ -17,13 +17,6 @@ from tests.unit.lab.world import World
 def traffic(world: World) -> Iterator[Traffic]:
     with Traffic() as made:
         yield made
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline, f"{what} within 10 s"
-        time.sleep(0.02)
 
 
 def test_a_cut_cable_is_an_outage_both_ways(world: World, traffic: Traffic) -> None:
@@ -35,7 +28,7 @@ def test_a_cut_cable_is_an_outage_both_ways(world: World, traffic: Traffic) -> N
     since = traffic.steady(flows)
     sent = flows[0].sent
     world.cut()
-    until(lambda: flows[0].sent >= sent + 30, "30 packets are sent")
+    until("30 packets are sent", lambda: flows[0].sent >= sent + 30)
     world.mend()
     traffic.steady(flows)
     end = traffic.now()
@@ -53,7 +46,7 @@ def test_another_source_address_is_noticed(world: World, traffic: Traffic) -> No
     pod, host = world.pod, world.host
     flow = traffic.flow("as it is", pod.namespace, pod.address, host.namespace, host.address)
     other = traffic.flow("snat", pod.namespace, pod.address, host.namespace, host.address, seen=["192.0.2.7"])
-    until(lambda: min(flow.received, other.received) > 3, "packets arrive")
+    until("packets arrive", lambda: min(flow.received, other.received) > 3)
     assert (flow.strangers, flow.stranger) == (0, None)
     assert (other.strangers > 0, other.stranger) == (True, pod.address)
     traffic.remove(flow, other)
@@ -65,7 +58,7 @@ def test_a_sender_without_a_route_loses_and_says_why(world: World, traffic: Traf
     flow = traffic.flow(
         "no route", pod.namespace, pod.address, host.namespace, host.address, service=("192.0.2.1", 7, 7)
     )
-    until(lambda: flow.refused > 3, "packets are refused")
+    until("packets are refused", lambda: flow.refused > 3)
     assert flow.refusal == "No route to host"
     with pytest.raises(TrafficError, match=r"not steady for 1 s within 1 s: no route: .* packets lost, not ended"):
         traffic.steady([flow], timeout=1)
@@ -76,10 +69,10 @@ def test_a_sender_without_a_route_loses_and_says_why(world: World, traffic: Traf
 def test_a_flow_that_stopped_sends_no_more(world: World, traffic: Traffic) -> None:
     pod, host = world.pod, world.host
     flow = traffic.flow("stops", pod.namespace, pod.address, host.namespace, host.address, interval=0.02)
-    until(lambda: flow.sent >= 10, "10 packets are sent")
+    until("10 packets are sent", lambda: flow.sent >= 10)
     traffic.stop(flow)
     sent = flow.sent
-    until(lambda: flow.received == sent, "all arrive")
+    until("all arrive", lambda: flow.received == sent)
     assert flow.sent == sent
     traffic.remove(flow)
 
