@@ -18,6 +18,7 @@ from .shell import run
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _NAMES = Path("/run/netns")
+_SYSCTLS = Path("/proc/sys/net/ipv4")
 
 Result = TypeVar("Result")
 
@@ -49,14 +50,23 @@ class Namespace:
         """What `ip` prints in the namespace."""
         return run(("ip", "-n", self.name, *argv), check=check)
 
+    def batch(self, *commands: str) -> None:
+        """Runs `ip` commands, given without `ip`, in one process. Raises CommandError at the first that fails."""
+        run(("ip", "-n", self.name, "-batch", "-"), text="".join(f"{command}\n" for command in commands))
+
     def nft(self, ruleset: str) -> None:
         """Loads a ruleset of nft(8), in one transaction."""
-        self.run(("nft", "-f", "-"), text=ruleset)
+        self.within(lambda: run(("nft", "-f", "-"), text=ruleset))
 
     def sysctl(self, **values: str | int) -> None:
         """Sets sysctls below net.ipv4: `ip_forward=1`, `conf__all__rp_filter=0` (two underscores for a dot)."""
-        settings = [f"net.ipv4.{name.replace('__', '.')}={value}" for name, value in values.items()]
-        self.run(("sysctl", "-q", "-w", *settings))
+
+        def write() -> None:
+            for name, value in values.items():
+                (_SYSCTLS / name.replace("__", "/")).write_text(str(value), encoding="ascii")
+
+        # the files below /proc/sys/net are those of the thread's namespace
+        self.within(write)
 
     def within(self, action: Callable[[], Result]) -> Result:
         """What the action returns when a thread of this process runs it in the namespace."""
