@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import platform
-import select
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
-import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import BinaryIO
 
-from . import initramfs
+from . import initramfs, running
 from .errors import LabError
 from .job import RESULTS, SCRIPT, WORKSPACE, Job, script
 
 INIT = Path(__file__).with_name("init")
 BOOT_SECONDS = 120.0
 """Until the guest must have started its first process; 10 s where nothing else runs."""
-_END_SECONDS = 30.0
 _LOG_LINES = 25
-_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +68,7 @@ def command(kind: Hardware, settings: Settings, kernel: Path, folder: Path, *, i
     """The command line of qemu-system(1); `folder` holds the RAM disk and gets what the ports say."""
     arguments = f"console={kind.serial} panic=-1 quiet mitigations=off cryptomgr.notests rdinit=/init"
     return [
-        # QEMU ends with this process, however that ends
-        *("setpriv", "--pdeathsig", "KILL", kind.program),
-        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *(kind.program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *kind.options,
         *("-accel", "tcg,thread=multi" if settings.accelerator == "tcg" else settings.accelerator),
         *("-smp", str(settings.processors), "-m", str(settings.memory)),
@@ -102,27 +91,34 @@ def run(job: Job, kernel: Path, base: Path, settings: Settings, output: BinaryIO
     not start, panics, or is not done in time.
     """
     kind = hardware()
-    with tempfile.TemporaryDirectory(prefix="tunnelfleet-lab.") as scratch, _terminal(job.interactive):
+    with tempfile.TemporaryDirectory(prefix="tunnelfleet-lab.") as scratch:
         folder = Path(scratch)
         (folder / "status").touch()
         _write_disk(folder / "initrd", base, job)
         argv = command(kind, settings, kernel, folder, interactive=job.interactive)
-        with _terminated_as_interrupt(), (folder / "qemu.log").open("wb") as errors:
-            process = subprocess.Popen(
-                argv,
-                stdin=None if job.interactive else subprocess.DEVNULL,
-                stdout=None if job.interactive else subprocess.PIPE,
-                stderr=errors,
-                start_new_session=not job.interactive,
-            )
-            try:
-                _attend(process, job, folder, output or sys.stdout.buffer)
-            finally:
-                process.kill()
-                process.wait()
+        watch = _watch(job, folder)
+        with (folder / "qemu.log").open("wb") as errors:
+            running.run(argv, watch, interactive=job.interactive, output=output, errors=errors)
         if job.results is not None:
             _unpack(folder, job.results)
         return _exit_code(folder)
+
+
+def _watch(job: Job, folder: Path) -> Callable[[], None]:
+    """Raises LabError when the machine has not started, or the job has not ended, in time."""
+    began = time.monotonic()
+    disk = folder / "initrd"
+
+    def watch() -> None:
+        seconds = time.monotonic() - began
+        if (folder / "status").stat().st_size:
+            disk.unlink(missing_ok=True)
+        elif seconds > BOOT_SECONDS:
+            raise LabError(f"the virtual machine did not start within {BOOT_SECONDS:g} s{_said(folder)}")
+        if seconds > job.seconds:
+            raise LabError(f"the virtual machine was not done within {job.seconds:g} s{_said(folder)}")
+
+    return watch
 
 
 def _write_disk(target: Path, base: Path, job: Job) -> None:
@@ -137,40 +133,6 @@ def _entries(job: Job) -> Iterator[initramfs.Entry]:
     yield initramfs.folder(RESULTS)
     yield initramfs.folder(WORKSPACE)
     yield from initramfs.walk(job.workspace, WORKSPACE)
-
-
-def _attend(process: subprocess.Popen[bytes], job: Job, folder: Path, output: BinaryIO) -> None:
-    """Passes output on until the machine is off. Raises LabError where that takes too long."""
-    began = time.monotonic()
-    started = False
-    for _ in _passes(process, output):
-        now = time.monotonic() - began
-        if not started and (folder / "status").stat().st_size:
-            started = True
-            (folder / "initrd").unlink()
-        if not started and now > BOOT_SECONDS:
-            raise LabError(f"the virtual machine did not start within {BOOT_SECONDS:g} s{_said(folder)}")
-        if now > job.seconds:
-            raise LabError(f"the virtual machine was not done within {job.seconds:g} s{_said(folder)}")
-
-
-def _passes(process: subprocess.Popen[bytes], output: BinaryIO) -> Iterator[None]:
-    """A turn a few times a second until the process ends; what it prints goes to `output` at once."""
-    if process.stdout is None:
-        while process.poll() is None:
-            yield
-            time.sleep(_POLL_SECONDS)
-        return
-    stream = process.stdout.fileno()
-    while True:
-        yield
-        if not select.select([stream], [], [], _POLL_SECONDS)[0]:
-            continue
-        data = os.read(stream, 1 << 16)
-        if not data:
-            return
-        output.write(data)
-        output.flush()
 
 
 def _exit_code(folder: Path) -> int:
@@ -202,32 +164,3 @@ def _unpack(folder: Path, results: Path) -> None:
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise LabError(f"the results did not come out whole: {done.stderr.strip()}")
-
-
-@contextlib.contextmanager
-def _terminated_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, so that everything is cleaned up."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _terminal(interactive: bool) -> Iterator[None]:
-    """Gives the terminal back as it was: QEMU makes it raw and non-blocking."""
-    if not interactive or not sys.stdin.isatty():
-        yield
-        return
-    before = termios.tcgetattr(sys.stdin)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
-        os.set_blocking(sys.stdin.fileno(), True)
-        os.set_blocking(sys.stdout.fileno(), True)
