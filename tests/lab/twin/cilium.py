@@ -6,7 +6,7 @@ others go on through the node's routes, and pods leave the cluster under the nod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .cilium_rules import devices, next_hop, route, ruleset, settings
@@ -28,7 +28,7 @@ class Cilium:
         """Starts on new nodes, also on one that died and is back; all others learn the way to their pods."""
         for node in nodes:
             self._nodes.pop(node.name, None)
-        before = tuple(self._nodes.values())
+        before = tuple(self._alive())
         self._nodes |= {node.name: node for node in nodes}
         for node in nodes:
             node.namespace.batch(*devices(node.spec), *self._ways(node))
@@ -40,7 +40,7 @@ class Cilium:
     def leave(self, node: Node) -> None:
         """The node was taken out of the cluster: all others forget the way to its pods. One that died stays known."""
         del self._nodes[node.name]
-        for other in self._nodes.values():
+        for other in self._alive():
             other.namespace.ip("route", "delete", node.spec.pods)
 
     def restore(self, node: Node) -> None:
@@ -48,17 +48,24 @@ class Cilium:
         node.namespace.batch(*self._ways(node))
 
     def publish(self, *services: Service) -> None:
-        """All nodes learn the Services."""
-        self._services |= {service.address: service.backend.address for service in services}
-        elements = ", ".join(f"{service.address} : {service.backend.address}" for service in services)
-        for node in self._nodes.values():
+        """All nodes learn the Services that they do not know yet."""
+        wanted = {service.address: service.backend.address for service in services}
+        new = {address: backend for address, backend in wanted.items() if self._services.get(address) != backend}
+        if not new:
+            return
+        self._services |= new
+        elements = ", ".join(f"{address} : {backend}" for address, backend in new.items())
+        for node in self._alive():
             node.namespace.nft(f"add element ip cilium services {{ {elements} }}\n")
 
     def withdraw(self, service: Service) -> None:
         """All nodes forget the Service."""
         del self._services[service.address]
-        for node in self._nodes.values():
+        for node in self._alive():
             node.namespace.nft(f"delete element ip cilium services {{ {service.address} }}\n")
+
+    def _alive(self) -> Iterator[Node]:
+        return (node for node in self._nodes.values() if node.namespace.path.exists())
 
     def _ways(self, node: Node) -> list[str]:
         others = (other for other in self._nodes.values() if other.name != node.name)

@@ -52,7 +52,9 @@ def settings(objects: Iterable[Mapping[str, Any]], node_interface: str) -> Setti
 
 
 def devices(node: NodeSpec) -> Iterator[str]:
-    """`ip` commands for the devices that Cilium makes on a node."""
+    """`ip` commands for what Cilium makes on a node: its devices, and room for rules before that of local addresses."""
+    yield f"rule add preference 100 lookup local proto {PROTOCOL}"
+    yield "rule delete preference 0"
     yield "link add cilium_host type veth peer name cilium_net"
     yield f"address add {node.router}/32 dev cilium_host"
     yield "link set cilium_net up"

@@ -29,7 +29,7 @@ class Fabric:
 
     def __init__(self, cluster: Cluster) -> None:
         self.namespace = Namespace.create("fabric")
-        self._interface = cluster.node_interface
+        self.interface = cluster.node_interface
         self._ranges = tuple(map(IPv4Network, cluster.nodes))
         self._nodes: dict[str, tuple[str, str | None]] = {}
         self._sites: set[str] = set()
@@ -57,11 +57,11 @@ class Fabric:
         self._change(node_changes("add", port, address, public))
         self._nodes[name] = (address, public)
         self._names |= {port: name, address: name}
-        namespace = self._connect(name, self._interface, mac(address), f"link set {port} master {BRIDGE}")
+        namespace = self._connect(name, self.interface, mac(address), f"link set {port} master {BRIDGE}")
         namespace.batch(
-            f"address add {address}/{network.prefixlen} dev {self._interface}",
-            f"link set {self._interface} up",
-            f"route add default via {router(network)} dev {self._interface}",
+            f"address add {address}/{network.prefixlen} dev {self.interface}",
+            f"link set {self.interface} up",
+            f"route add default via {router(network)} dev {self.interface}",
         )
         return namespace
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from .shell import run
 # linux/sched.h; os.setns is Python 3.12's
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
+# linux/sockios.h, linux/if.h
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 _NAMES = Path("/run/netns")
 _SYSCTLS = Path("/proc/sys/net/ipv4")
 
@@ -34,7 +38,7 @@ class Namespace:
         """A new namespace with its loopback interface up."""
         run(("ip", "netns", "add", name))
         namespace = cls(name)
-        namespace.ip("link", "set", "lo", "up")
+        namespace.within(_loopback_up)
         return namespace
 
     @property
@@ -105,3 +109,8 @@ class Namespace:
             except ProcessLookupError:
                 continue
         run(("ip", "netns", "delete", self.name))
+
+
+def _loopback_up() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))

@@ -55,16 +55,16 @@ class Node:
     def create(cls, spec: NodeSpec, fabric: Fabric) -> Node:
         """Connects a new namespace to the fabric and gives it what a node with Cilium has before Cilium starts."""
         namespace = fabric.attach_node(spec.name, spec.address, spec.public)
-        # external: the outer destination and the VNI come with the route, or from BPF
-        namespace.batch(f"link add {OVERLAY} mtu 1500 type vxlan external dstport {OVERLAY_PORT}")
-        namespace.sysctl(
-            ip_forward=1,
-            # systemd's default for every device to come; Cilium mends it where it must (99-zzz-override_cilium.conf)
-            conf__default__rp_filter=2,
-            conf__all__rp_filter=0,
-            conf__cilium_vxlan__rp_filter=0,
+        namespace.batch(
+            # external: the outer destination and the VNI come with the route, or from BPF
+            f"link add {OVERLAY} mtu 1500 type vxlan external dstport {OVERLAY_PORT}",
+            f"link set {OVERLAY} up",
         )
-        namespace.ip("link", "set", OVERLAY, "up")
+        # systemd's default is 2; Cilium mends it where packets come another way than answers go
+        # (99-zzz-override_cilium.conf)
+        loose = {f"conf__{device}__rp_filter": 2 for device in ("default", fabric.interface)}
+        off = {f"conf__{device}__rp_filter": 0 for device in ("all", OVERLAY)}
+        namespace.sysctl(ip_forward=1, **loose, **off)
         return cls(spec, namespace)
 
     @property
