@@ -17,6 +17,7 @@ SHELL_SCRIPTS := grep -rlI --null -E '^\#!/(usr/)?bin/(env )?(ba)?sh' \
 
 # Targets of one folder stand in that folder.
 -include images/image.mk
+-include tests/lab/lab.mk
 
 ##@ Every day
 

@@ -87,7 +87,7 @@ def run(job: Job, kernel: Path, base: Path, settings: Settings, output: BinaryIO
     """Runs the job on a machine of its own and gives its exit code.
 
     Its output comes as it is printed, on `output` (default: standard output). `base` is the RAM disk that all jobs
-    share. SIGINT and SIGTERM switch the machine off; nothing is left behind. Raises LabError where the machine does
+    share. An interrupt switches the machine off; nothing is left behind. Raises LabError where the machine does
     not start, panics, or is not done in time.
     """
     kind = hardware()

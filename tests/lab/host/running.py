@@ -28,10 +28,10 @@ def run(
     """Runs the program, and gives its exit code.
 
     What it prints goes to `output` (default: standard output) at once, what it complains of to `errors`. `watch` is
-    called a few times a second. The program is killed when `watch` raises an error, and when this process dies, or
-    gets SIGINT or SIGTERM.
+    called a few times a second. The program is killed when `watch` raises an error, and when this process is
+    interrupted or dies.
     """
-    with _terminated_as_interrupt(), _terminal(interactive):
+    with _terminal(interactive):
         process = subprocess.Popen(
             ("setpriv", "--pdeathsig", "KILL", *argv),
             stdin=None if interactive else subprocess.DEVNULL,
@@ -71,17 +71,18 @@ def _output(process: subprocess.Popen[bytes], output: BinaryIO) -> Iterator[None
 
 
 @contextlib.contextmanager
-def _terminated_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, so that everything is cleaned up."""
+def stopped_as_interrupt() -> Iterator[None]:
+    """In the block SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does, so that everything is cleaned up."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
