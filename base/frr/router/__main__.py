@@ -103,10 +103,10 @@ class Router:
 
     async def _start(self, daemon: str, sign: Path) -> None:
         sign.unlink(missing_ok=True)
-        # -P 0: no terminal over TCP
+        # -P 0: no terminal over TCP. FRR reserves memory for every descriptor it may have: runtimes allow a million.
         self._running[daemon] = await asyncio.create_subprocess_exec(
             *("nsenter", f"--net=/proc/self/fd/{self._namespace}", "--", str(_PROGRAMS / daemon)),
-            *("--log", "stdout", "-P", "0"),
+            *("--log", "stdout", "-P", "0", "--limit-fds", "1024"),
             pass_fds=[self._namespace],
         )
         while not sign.exists():
