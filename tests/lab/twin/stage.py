@@ -6,12 +6,11 @@ The machine that runs `make lab` writes it as JSON (host/staging.py); the twin n
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any
 
-Record = TypeVar("Record")
+from ..records import from_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +109,4 @@ class Stage:
 
 def load(path: Path) -> Stage:
     """Reads stage.json. Raises ValueError or KeyError where it is not one."""
-    return _record(Stage, json.loads(path.read_text(encoding="utf-8")))
-
-
-def _record(kind: type[Record], data: dict[str, Any]) -> Record:
-    hints = get_type_hints(kind)
-    return kind(**{field.name: _value(hints[field.name], data[field.name]) for field in fields(kind)})  # type: ignore[arg-type]
-
-
-def _value(kind: Any, data: Any) -> Any:
-    if get_origin(kind) is UnionType and data is None:
-        return None
-    if get_origin(kind) is UnionType:
-        kind = next(option for option in get_args(kind) if option is not NoneType)
-    if get_origin(kind) is tuple:
-        return tuple(_value(get_args(kind)[0], item) for item in data)
-    return _record(kind, data) if is_dataclass(kind) and isinstance(kind, type) else data
+    return from_data(Stage, json.loads(path.read_text(encoding="utf-8")))
