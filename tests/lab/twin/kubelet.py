@@ -66,6 +66,10 @@ class Pod:
         """Whether every container runs and its startup probe has succeeded."""
         return all(self._life.started.values())
 
+    def volume(self, name: str) -> Path:
+        """Where the pod's volume is on the machine."""
+        return self._volumes.source(name, "")
+
     def start(self) -> None:
         """Starts the containers; does not wait for them."""
 
