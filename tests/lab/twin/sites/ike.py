@@ -32,6 +32,8 @@ charon {{
   filelog {{
     stderr {{
       default = 1
+      enc = 0
+      net = 0
       ike_name = yes
       flush_line = yes
       time_format = %H:%M:%S

@@ -32,6 +32,9 @@ class Attaching(Protocol):
     def attach_site(self, name: str, addresses: Sequence[str]) -> Namespace:
         """A new namespace with these public addresses on eth0."""
 
+    def narrow(self, site: str, mtu: int) -> None:
+        """Sets the MTU of the path to the site."""
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -58,6 +61,7 @@ class Site:
         self._names = {link.tunnel: link.name for link in self._links}
         addresses = tuple(dict.fromkeys(tunnel.peer_address for tunnel in remote.tunnels))
         self.namespace = fabric.attach_site(f"site-{remote.name}", addresses)
+        fabric.narrow(self.namespace.name, self.behaviour.path_mtu)
         self.host = Namespace.create(f"host-{remote.name}")
         folder = _FOLDER / remote.name
         self._charon, self._bird = Charon.of(self.namespace, folder), Bird.of(self.namespace, folder)
@@ -232,7 +236,6 @@ class Site:
     def _lay_network(self) -> None:
         site, host = self.namespace, self.host
         site.sysctl(ip_forward=1, conf__all__rp_filter=0, fib_multipath_hash_policy=1)
-        site.ip("link", "set", "eth0", "mtu", str(self.behaviour.path_mtu))
         site.ip("link", "add", _HOST_LINK, "type", "veth", "peer", "name", "eth0", "netns", host.name)
         site.ip("address", "add", f"{_ROUTER_SIDE}/{_LINK_LENGTH}", "dev", _HOST_LINK)
         site.ip("link", "set", _HOST_LINK, "up")
