@@ -30,15 +30,15 @@ class Hardware:
     package: str
     """Debian package of the program."""
     serial: str
-    options: tuple[str, ...]
+    board: str
+    emulated: str
+    """Processor where it is emulated."""
 
 
 # cx16 crashes the guest in software emulation; emulated AVX is slower than none.
 _HARDWARE = {
-    "x86_64": Hardware(
-        "qemu-system-x86_64", "qemu-system-x86", "ttyS0", ("-machine", "pc", "-cpu", "max,-cx16,-avx,-avx2")
-    ),
-    "aarch64": Hardware("qemu-system-aarch64", "qemu-system-arm", "ttyAMA0", ("-machine", "virt", "-cpu", "max")),
+    "x86_64": Hardware("qemu-system-x86_64", "qemu-system-x86", "ttyS0", "pc", "max,-cx16,-avx,-avx2"),
+    "aarch64": Hardware("qemu-system-aarch64", "qemu-system-arm", "ttyAMA0", "virt", "max"),
 }
 
 
@@ -67,10 +67,11 @@ def hardware(machine: str | None = None) -> Hardware:
 def command(kind: Hardware, settings: Settings, kernel: Path, folder: Path, *, interactive: bool) -> list[str]:
     """The command line of qemu-system(1); `folder` holds the RAM disk and gets what the ports say."""
     arguments = f"console={kind.serial} panic=-1 quiet mitigations=off cryptomgr.notests rdinit=/init"
+    emulated = settings.accelerator == "tcg"
     return [
         *(kind.program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *kind.options,
-        *("-accel", "tcg,thread=multi" if settings.accelerator == "tcg" else settings.accelerator),
+        *("-machine", kind.board, "-cpu", kind.emulated if emulated else "host"),
+        *("-accel", "tcg,thread=multi" if emulated else settings.accelerator),
         *("-smp", str(settings.processors), "-m", str(settings.memory)),
         *("-kernel", str(kernel), "-initrd", str(folder / "initrd")),
         *("-append", f"{arguments} lab.interactive" if interactive else arguments),
