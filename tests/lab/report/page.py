@@ -77,8 +77,8 @@ def _reachability(reach: Sequence[Reach]) -> list[Element]:
     return [
         element(
             "p",
-            "ok: UDP and TCP get there and back, and the destination sees the caller's own address. "
-            "UDP or TCP: that one fails. none: both fail. src: another source address is seen.",
+            "ok: UDP and TCP get there and back, and the destination sees the right source address. "
+            "UDP or TCP: that one fails. none: both fail. src: it sees another.",
             class_="note",
         ),
         element("div", (_matrix(block, reach) for block in blocks), class_="blocks"),

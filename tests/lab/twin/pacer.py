@@ -120,6 +120,7 @@ class Stream:
 
     def take(self, inbox: Inbox) -> None:
         """Notes what has arrived."""
+        # a closed socket has descriptor -1, which has nothing to fetch
         while batch := inbox.fetch(self._receiver.fileno()):
             for source, seconds, nanoseconds, number in batch:
                 self._note(source, seconds * 1_000_000_000 + nanoseconds, number)
@@ -144,6 +145,10 @@ class Stream:
         """What is under way is still received."""
         self._sender.close()
         self.every = 0
+
+    def stop_receiving(self) -> None:
+        """What is sent from now on is lost."""
+        self._receiver.close()
 
     def close(self) -> None:
         """Closes what is open."""
@@ -186,8 +191,10 @@ class Pacer:
         name = str(order["flow"])
         if order["do"] == "start":
             self._streams[name] = Stream(order, descriptors, len(self._streams))
-        elif order["do"] == "stop":
+        elif order["do"] == "stop sending":
             self._streams[name].stop_sending()
+        elif order["do"] == "stop receiving":
+            self._streams[name].stop_receiving()
         else:
             self._streams.pop(name).close()
         self._control.send(b".")

@@ -27,6 +27,7 @@ PATIENCE = 1.0
 _SO_TIMESTAMPNS = 35
 # A receiver that nobody empties for a minute loses nothing.
 _RECEIVE_BUFFER = 4 << 20
+_ANSWER = 60.0
 # Below Kubernetes' node ports and Linux's ephemeral ports.
 _PORTS = range(20_000, 29_999)
 
@@ -38,12 +39,16 @@ class TrafficError(Exception):
 class Flow:
     """Packets from one place to another, numbered from 0."""
 
-    def __init__(self, name: str, direction: str, interval: float, memory: int) -> None:
+    def __init__(
+        self, name: str, direction: str, interval: float, ends: tuple[Namespace, Namespace], memory: int
+    ) -> None:
         self.name = name
         self.direction = direction
         """`out` from the cluster to a remote, `in` the other way, or what the caller calls it."""
         self.interval = interval
         """Seconds between two packets."""
+        self.ends = ends
+        """Where it starts and where it ends."""
         self._memory = mmap.mmap(memory, pacer.BYTES, prot=mmap.PROT_READ)
         self._cells = memoryview(self._memory).cast("q")
 
@@ -114,6 +119,7 @@ class Traffic:
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.settimeout(_ANSWER)
         self._ports = count(_PORTS.start)
         self._flows: list[Flow] = []
         with theirs:
@@ -168,7 +174,7 @@ class Traffic:
             target, theirs = service[:2], service[2]
         memory = os.memfd_create(name[:200])
         os.ftruncate(memory, pacer.BYTES)
-        flow = Flow(name, direction, every * pacer.BEAT, memory)
+        flow = Flow(name, direction, every * pacer.BEAT, (source, destination), memory)
         with source.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, _listener(destination, address, theirs) as ear:
             sender.setblocking(False)
             sender.bind((source_address, mine))
@@ -253,7 +259,19 @@ class Traffic:
     def stop(self, *flows: Flow) -> None:
         """Sends no more; what is under way is still received."""
         for flow in flows:
-            self._order({"do": "stop", "flow": id(flow)})
+            self._order({"do": "stop sending", "flow": id(flow)})
+
+    def leave(self, namespace: Namespace) -> None:
+        """Closes all sockets in a namespace: while one is open, the namespace outlives its deletion.
+
+        Flows that start there send no more; those that end there lose everything from now on.
+        """
+        for flow in self._flows:
+            source, destination = flow.ends
+            if source == namespace:
+                self._order({"do": "stop sending", "flow": id(flow)})
+            if destination == namespace:
+                self._order({"do": "stop receiving", "flow": id(flow)})
 
     def remove(self, *flows: Flow) -> None:
         """Stops the flows and forgets what they saw."""
@@ -281,6 +299,8 @@ class Traffic:
         try:
             socket.send_fds(self._control, [json.dumps(order).encode()], descriptors)
             answered = self._control.recv(1)
+        except TimeoutError:
+            raise TrafficError(f"the sending process does not answer within {_ANSWER:g} s") from None
         except (BrokenPipeError, ConnectionResetError):
             answered = b""
         if not answered:

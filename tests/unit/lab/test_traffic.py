@@ -77,6 +77,20 @@ def test_a_flow_that_stopped_sends_no_more(world: World, traffic: Traffic) -> No
     traffic.remove(flow)
 
 
+def test_a_namespace_that_is_left_holds_no_socket(world: World, traffic: Traffic) -> None:
+    pod, host = world.pod, world.host
+    away = traffic.flow("out", pod.namespace, pod.address, host.namespace, host.address)
+    home = traffic.flow("in", host.namespace, host.address, pod.namespace, pod.address)
+    until("packets arrive both ways", lambda: min(away.received, home.received) > 3)
+    assert len(pod.namespace.run(("ss", "-Hanu")).splitlines()) == 2
+    traffic.leave(pod.namespace)
+    assert pod.namespace.run(("ss", "-Hanu")) == ""
+    sent, received, away_sent = home.sent, home.received, away.sent
+    until("the other end sends on", lambda: home.sent > sent + 3)
+    assert (away.sent, home.received) == (away_sent, received)
+    traffic.remove(away, home)
+
+
 def test_a_dead_sender_is_an_error_and_no_outage(world: World) -> None:
     pod, host = world.pod, world.host
     with Traffic() as traffic:
