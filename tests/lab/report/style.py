@@ -7,13 +7,13 @@ CSS = """
   color-scheme: light dark;
   --page: #ffffff; --panel: #f5f6f8; --line: #d8dde3; --text: #1b2026; --muted: #59636e;
   --accent: #1d5fa6; --good: #176b3f; --good-soft: #e4f3ea; --bad: #b3261e; --bad-soft: #fbe8e6;
-  --lost: #c0342b; --late: #9a6700; --delivered: #9fb2c4;
+  --lost: #c0342b; --late: #9a6700; --delivered: #7f94a8;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171b; --panel: #1c2127; --line: #323a43; --text: #e5e9ed; --muted: #9ba6b2;
     --accent: #82b7f0; --good: #74d19d; --good-soft: #18301f; --bad: #ff8f85; --bad-soft: #3a1c1a;
-    --lost: #e5665c; --late: #e8b455; --delivered: #4d5f70;
+    --lost: #e5665c; --late: #e8b455; --delivered: #61778c;
   }
 }
 * { box-sizing: border-box; }
