@@ -40,11 +40,10 @@ def ask(control: Path, command: str) -> list[str]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_SECONDS)
             connection.connect(str(control))
-            with connection.makefile("rw", encoding="utf-8", errors="replace", newline="\n") as stream:
-                _answer(stream)
-                stream.write(f"{command}\n")
-                stream.flush()
-                return _answer(stream)
+            with connection.makefile("r", encoding="utf-8", errors="replace", newline="\n") as lines:
+                _answer(lines)
+                connection.sendall(f"{command}\n".encode())
+                return _answer(lines)
     except (OSError, RouterError) as error:
         raise RouterError(f"BIRD, {command}: {error}") from error
 
