@@ -203,9 +203,9 @@ class Site:
         return vici.installed(self._charon.daemon.control, self._names[tunnel])
 
     def logs(self) -> str:
-        """What charon and BIRD logged last."""
-        daemons = (self._charon.daemon, self._bird.daemon)
-        return "\n".join(f"{daemon.log.stem} of {self.remote.name}:\n{daemon.last_words()}" for daemon in daemons)
+        """All that charon and BIRD logged."""
+        logs = (daemon.log for daemon in (self._charon.daemon, self._bird.daemon) if daemon.log.exists())
+        return "\n".join(f"== {log.stem} of {self.remote.name}\n{log.read_text(errors='replace')}" for log in logs)
 
     def close(self) -> None:
         """Takes the site away; its namespace, made by the fabric, is left without processes."""
