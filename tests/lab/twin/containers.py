@@ -132,7 +132,7 @@ class Container:
         return await asyncio.shield(self._exit)
 
     async def inside(self, argv: Sequence[str], timeout: float, *, nice: bool) -> Completed:
-        """Runs a probe's or a hook's command. Raises inside.Gone where the container ends meanwhile."""
+        """Runs a probe's (`nice`) or a hook's command. Raises inside.Gone where the container ends meanwhile."""
         if self._shell is None:
             raise Gone(f"{self.id} does not run")
         return await self._shell.run(argv, timeout, nice=nice)
@@ -161,7 +161,8 @@ class Container:
         self._exit = loop.create_future()
         descriptor = os.pidfd_open(self.pid)
         loop.add_reader(descriptor, self._ended, descriptor, self.pid, bundle)
-        self._shell = Shell((*_runc(self._runc), "exec", *self._groups()), self.id, bundle / "shell.pid")
+        command = (*_runc(self._runc), "exec", *self._groups())
+        self._shell = Shell(command, self.id, bundle / "shell.pid")
 
     def _background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -59,4 +59,4 @@ class Pace:
     backoff: float = 10.0
     """Seconds before the second restart in a row."""
     probes: float = 1.0
-    """Factor on the periods and timeouts of liveness and readiness probes."""
+    """Factor on the periods and timeouts of probes. In the virtual machine one takes half a processor second."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.lab.twin.containers import ContainerError, Exit
-from tests.lab.twin.inside import Completed, Gone, request
+from tests.lab.twin.inside import LOOP, Completed, Gone, request
 from tests.lab.twin.lifecycle import Backoff, Pace, Verdict
 from tests.lab.twin.pods import Lifecycle
 from tests.lab.twin.podspec import ContainerSpec, Probe, pod_spec
@@ -53,10 +54,13 @@ class TestVerdict:
         assert verdict.good
 
 
-def test_a_request_is_one_line_that_no_argument_can_break() -> None:
-    line = request(7, ["echo", "a'b; rm"], 2.5, nice=True)
-    assert line.count("\n") == 1
-    assert "nice -n 5 timeout -s KILL 2.5 echo 'a'\"'\"'b; rm' 2>&1" in line
+def test_a_shell_answers_each_request_in_one_line() -> None:
+    argv = ["sh", "-c", "echo \"$1\"; echo '*' >&2; exit 3", "sh", "a'b; rm $(x)"]
+    asked = request(7, argv, nice=False) + request(8, ["nice"], nice=True)
+    done = subprocess.run(["sh", "-c", LOOP], input=asked, capture_output=True, text=True, check=True)
+    lines = [line.split(" ", 2) for line in done.stdout.splitlines()]
+    assert sorted(line for line in lines if line[1] != "pid") == [["7", "3", "a'b; rm $(x) *"], ["8", "0", "5"]]
+    assert sorted(line[0] for line in lines if line[1] == "pid") == ["7", "8"]
 
 
 class Fake:
