@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from . import netlink
-from .plan import Link, Neighbour, Nexthop
+from .plan import MAIN, Link, Neighbour, Nexthop
+from .prefix import within
 from .reconcile import DeleteNeighbour, DeleteObject, DeleteRoute, DeleteRule, Holding, Step
 from .settings import Settings
 
@@ -63,6 +64,7 @@ class Kernel:
             self.events.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
         self.events.setblocking(False)
         names = {settings.overlay.interface, settings.node_interface}
+        self._indexes: set[int] = set()
         self._interfaces = names | ({settings.tunnels.interface} if settings.tunnels else set())
 
     def close(self) -> None:
@@ -79,6 +81,7 @@ class Kernel:
             name, link = netlink.read_link(packet.body)
             if name in self._interfaces:
                 state.links[name] = link
+        self._indexes = {link.index for link in state.links.values()}
         for packet in self._dump(netlink.GETNEXTHOP):
             number, content = netlink.read_nexthop(packet.body)
             if not self._is_own(number):
@@ -130,8 +133,11 @@ class Kernel:
             found.links |= name in self._interfaces
         elif packet.sender == self._address or found.own:
             return
+        elif packet.kind in (netlink.NEWADDR, netlink.DELADDR):
+            # with it go the routes that have it as their source, without a word before Linux 6.6
+            found.links |= netlink.address_link(packet.body) in self._indexes
         elif packet.kind in (netlink.NEWROUTE, netlink.DELROUTE):
-            found.own = netlink.route_protocol(packet.body) == self.settings.protocol
+            found.own = netlink.route_protocol(packet.body) == self.settings.protocol or self._is_place(packet.body)
         elif packet.kind in (netlink.NEWNEXTHOP, netlink.DELNEXTHOP):
             found.own = self._is_own(netlink.nexthop_number(packet.body))
         elif packet.kind in (netlink.NEWRULE, netlink.DELRULE):
@@ -142,6 +148,12 @@ class Kernel:
     def _is_own(self, number: int) -> bool:
         first, last = self.settings.nexthops
         return first <= number <= last
+
+    def _is_place(self, route: bytes) -> bool:
+        """Whether somebody else's route is, or was, where the agent's would be."""
+        key, _ = netlink.read_route(route)
+        settings = self.settings
+        return key.table == MAIN and key.metric in settings.metrics.all and within(key.prefix, settings.accepted)
 
     def _is_own_neighbour(self, entry: Neighbour, links: dict[str, Link]) -> bool:
         overlay = links.get(self.settings.overlay.interface)

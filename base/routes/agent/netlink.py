@@ -26,12 +26,13 @@ from .reconcile import (
 
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
+NEWADDR, DELADDR = 20, 21
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
 NEWRULE, DELRULE, GETRULE = 32, 33, 34
 NEWNEXTHOP, DELNEXTHOP, GETNEXTHOP = 104, 105, 106
-GROUPS = (1, 3, 7, 8, 32)
-"""Multicast groups: links, neighbours, IPv4 routes, IPv4 rules, nexthops."""
+GROUPS = (1, 3, 5, 7, 8, 32)
+"""Multicast groups: links, neighbours, IPv4 addresses, IPv4 routes, IPv4 rules, nexthops."""
 
 REQUEST, ACK, DUMP, REPLACE, EXCLUSIVE, CREATE = 1, 4, 0x300, 0x100, 0x200, 0x400
 INET = 2
@@ -42,6 +43,7 @@ _NEXTHOP = struct.Struct("=BBBBI")
 _NEIGHBOUR = struct.Struct("=BBHiHBB")
 _RULE = struct.Struct("=BBBBBBBBI")
 _LINK = struct.Struct("=BBHiII")
+_ADDRESS = struct.Struct("=BBBBi")
 _MEMBER = struct.Struct("=IBBH")
 
 _UNICAST, _UNREACHABLE = 1, 7
@@ -225,6 +227,11 @@ def read_link(body: bytes) -> tuple[str, Link]:
     found = attributes(body, _LINK.size)
     name = found.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode()
     return name, Link(index, bool(flags & _UP), _host(found.get(_IFLA_MTU)))
+
+
+def address_link(body: bytes) -> int:
+    """The index of the interface that an address is on."""
+    return int(_ADDRESS.unpack_from(body)[-1])
 
 
 def route_protocol(body: bytes) -> int:

@@ -128,11 +128,11 @@ class Rib:
     def tick(self, now: float) -> None:
         """Does what is due by time alone."""
         for number, peer in list(self.peers.items()):
-            if peer.phase is Phase.SYNCING and peer.since + PROMOTED <= now:
+            if self._promotable(peer) and peer.since + PROMOTED <= now:
                 self._complete(peer, now)
-            elif peer.usable and peer.confirmed and peer.stale and peer.updated + SWEPT <= now:
+            elif self._sweepable(peer) and peer.updated + SWEPT <= now:
                 self._sweep(peer)
-            elif peer.usable and self._overdue(peer, now):
+            elif self._missing(peer) and self._opened + CONFIRMED <= now:
                 self._down(peer, now)
             elif peer.role is Role.NODE and not peer.usable and peer.since + NODE_KEPT <= now:
                 del self.peers[number]
@@ -144,10 +144,13 @@ class Rib:
 
     def complete(self, now: float) -> bool:
         """Whether the peers had their chance to say what they have, so that what is missing is gone."""
-        if self.connected and self._begun + CONFIRMED <= now:
-            return True
-        # a gateway has to wait for every node, and does not know them
-        return self.settings.mode is Mode.CLIENT and all(map(self._has_all, self.settings.gateways))
+        time_is_up = self.connected and self._begun + CONFIRMED <= now
+        if self.settings.mode is Mode.REFLECTOR:
+            # it has to wait for every node, and does not know them
+            return time_is_up
+        # an FRR without a session has nothing to say: what an earlier agent left stays
+        enough = any if time_is_up else all
+        return enough(map(self._has_all, self.settings.gateways))
 
     def _has_all(self, number: int) -> bool:
         peer = self.peers.get(number)
@@ -246,17 +249,24 @@ class Rib:
         if peer.usable:
             self._release_last_resort(now)
 
-    def _overdue(self, peer: Peer, now: float) -> bool:
-        waiting = self.connected and not peer.confirmed and not peer.last_resort
-        return waiting and self._opened + CONFIRMED <= now
+    def _promotable(self, peer: Peer) -> bool:
+        """A table that FRR broke off is not complete, however long ago that was."""
+        return peer.phase is Phase.SYNCING and peer.confirmed and self.connected
+
+    def _sweepable(self, peer: Peer) -> bool:
+        return peer.usable and peer.confirmed and self.connected and bool(peer.stale)
+
+    def _missing(self, peer: Peer) -> bool:
+        """Whether FRR is back without the peer."""
+        return peer.phase is not Phase.DOWN and self.connected and not peer.confirmed and not peer.last_resort
 
     def _deadlines(self) -> Iterator[float]:
         for peer in self.peers.values():
-            if peer.phase is Phase.SYNCING:
+            if self._promotable(peer):
                 yield peer.since + PROMOTED
-            elif peer.usable and peer.confirmed and peer.stale:
+            elif self._sweepable(peer):
                 yield peer.updated + SWEPT
-            elif peer.usable and self.connected and not peer.confirmed and not peer.last_resort:
+            elif self._missing(peer):
                 yield self._opened + CONFIRMED
             elif peer.role is Role.NODE and not peer.usable:
                 yield peer.since + NODE_KEPT

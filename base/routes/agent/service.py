@@ -27,6 +27,7 @@ _SETTLE = 0.02
 """Seconds to wait for more before the kernel is read again."""
 _CALM = 1.0
 """Seconds between two readings when others keep changing what is the agent's."""
+_LONGEST_PATIENCE = 30.0
 _SUMMARY = 60.0
 _RETRY = 3.0
 _READ_AGAIN = (0.3, 3.0)
@@ -53,6 +54,7 @@ class Agent:
         self.settled = not any(True for _ in self._adopted())
         self.released = False
         self.failures: list[Failure] = []
+        self._patience = _CALM
         self.last_read = 0.0
         self._shown: set[int] = set()
         self.error: BaseException | None = None
@@ -148,15 +150,23 @@ class Agent:
         before = {prefix: self.reconciler.remote.get(prefix) for prefix in dirty}
         failures = self._take(self.reconciler.urgent(self.links, self.settled))
         failures += self._take(self.reconciler.steps(dirty, self.links, base, self.settled))
-        self.failures = failures or ([] if base else self.failures)
-        for failure in failures[:3]:
-            log.error("kernel: %s", failure)
         if failures:
-            self._read_soon(_CALM)
+            self._failed(failures)
+        elif base:
+            self.failures, self._patience = [], _CALM
         self._tell(prefix for prefix, was in before.items() if self.reconciler.remote.get(prefix) != was)
         if self.settings.mode is Mode.REFLECTOR:
             self.gate.want(self.able())
         self._wake(now)
+
+    def _failed(self, failures: list[Failure]) -> None:
+        """Says so once, and tries again, less and less often: somebody else may be in the way for long."""
+        if failures != self.failures:
+            for failure in failures[:3]:
+                log.error("kernel: %s", failure)
+        self.failures = failures
+        self._read_soon(self._patience)
+        self._patience = min(2 * self._patience, _LONGEST_PATIENCE)
 
     def _take(self, wanted: Iterable[Step]) -> list[Failure]:
         steps: list[Step] = []
@@ -196,8 +206,12 @@ class Agent:
             self._read_soon(_SETTLE if found.links or since > _CALM else _CALM - since)
 
     def _read_soon(self, wait: float) -> None:
-        if self._reading is None:
-            self._reading = asyncio.get_running_loop().call_later(wait, self.read_kernel)
+        loop = asyncio.get_running_loop()
+        if self._reading:
+            if self._reading.when() <= loop.time() + wait:
+                return
+            self._reading.cancel()
+        self._reading = loop.call_later(wait, self.read_kernel)
 
     def read_kernel(self) -> None:
         """Looks at the kernel and puts right what is not as it should be."""

@@ -56,6 +56,11 @@ class Metrics:
     last: int
     unreachable: int
 
+    @property
+    def all(self) -> frozenset[int]:
+        """Every metric that a route of the agent can have."""
+        return frozenset({self.primary, self.backup, self.last, self.unreachable})
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

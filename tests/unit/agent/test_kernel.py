@@ -191,6 +191,26 @@ def test_what_is_not_the_agents_is_left_alone(client: Node) -> None:
     assert (ip("route", "show", "proto", "boot"), ip("nexthop", "show", "id", "7")) == before
 
 
+def test_a_stranger_at_the_agents_own_place_is_noticed(client: Node) -> None:
+    client.kernel.changes()
+
+    ip("route", "replace", str(FIRST), "dev", "ens3", "metric", "500")
+    assert client.kernel.changes() == Changes(own=True), "the kernel says nothing of the route that was replaced"
+    ip("route", "del", str(FIRST), "dev", "ens3", "metric", "500")
+    assert client.kernel.changes() == Changes(own=True)
+
+
+def test_a_lost_address_is_noticed_since_it_takes_routes_with_it(client: Node) -> None:
+    client.kernel.changes()
+
+    ip("address", "del", "172.27.48.20/20", "dev", "ens3")
+
+    assert ip("route", "show", str(FIRST)) == "", "its source is gone"
+    assert client.kernel.changes().links
+    ip("address", "add", "192.0.2.1/24", "dev", "wire")
+    assert client.kernel.changes() == Changes(), "not this node's interface"
+
+
 def test_somebody_elses_route_is_not_replaced(client: Node) -> None:
     ip("route", "add", "10.0.3.0/24", "dev", "ens3", "metric", "500")
     step = PutRoute(

@@ -223,6 +223,28 @@ def test_a_client_is_complete_when_every_gateway_is() -> None:
     assert told.complete(1)
 
 
+def test_a_client_is_not_complete_while_no_gateway_is_there() -> None:
+    told = rib(CLIENT)
+    tell(told, 10 * CONFIRMED)
+    assert not told.complete(10 * CONFIRMED)
+
+    tell(told, 10 * CONFIRMED, *table(A, FIRST))
+
+    assert told.complete(10 * CONFIRMED)
+
+
+def test_a_table_that_frr_broke_off_is_not_used() -> None:
+    told = rib(CLIENT, *table(B, FIRST), PeerUp(A), announce(A, FIRST))
+    told.closed()
+    tell(told, 2 * PROMOTED)
+    assert (paths(told, A), paths(told, B)) == (set(), {FIRST})
+
+    told.opened(20)
+    tell(told, 20 + CONFIRMED)
+
+    assert told.peers[A].phase is Phase.DOWN
+
+
 def test_nothing_is_complete_without_frr() -> None:
     told = Rib(CLIENT)
 

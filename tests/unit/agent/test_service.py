@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from agent import frr, service
 from agent.__main__ import cleanup
 from agent.kernel import Kernel
+from agent.probe import ask
 from agent.service import Agent
 from agent.settings import Mode
 
@@ -24,6 +27,7 @@ from tests.unit.agent.world import FIRST, TUNNEL, A, B, settings
 pytestmark = pytest.mark.usefixtures("network")
 
 _LONGEST = 10
+ROUTES = Path(service.__file__).parents[1]
 
 
 def table(peer: int) -> bytes:
@@ -189,6 +193,125 @@ def test_what_is_removed_by_hand_comes_back(play: Play) -> None:
             await until(lambda: here.ways().count("encap") == 2)
 
     play(scene)
+
+
+def test_all_comes_back_with_an_interface_that_was_deleted(play: Play) -> None:
+    async def scene(folder: Path) -> None:
+        async with node(Mode.REFLECTOR, folder, table(TUNNEL) + table(B)) as here:
+            await until(lambda: "dev ss0" in here.ways() and "encap" in here.ways())
+
+            ip("link", "del", "ss0")
+            await until(lambda: "ss0" not in here.ways() and "encap" in here.ways())
+            ip("link", "del", "cilium_vxlan")
+            await until(lambda: here.ways() == "")
+
+            ip("link", "add", "cilium_vxlan", "type", "vxlan", "external", "dstport", "8472")
+            ip("link", "set", "cilium_vxlan", "up")
+            ip("link", "add", "ss0", "type", "veth", "peer", "name", "inside")
+            for name in ("inside", "ss0"):
+                ip("link", "set", name, "up")
+            # its address comes last, as it does where the pod makes it
+            ip("address", "add", "169.254.100.1/30", "dev", "ss0")
+            await until(lambda: "dev ss0" in here.ways() and "encap" in here.ways())
+            assert "PERMANENT" in ip("neighbour", "show", "169.254.100.5", "dev", "cilium_vxlan")
+
+    play(scene)
+
+
+def test_what_is_in_the_way_is_said_once_and_gone_round(play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(folder: Path) -> None:
+        ip("route", "add", str(FIRST), "dev", "wire", "metric", "500")
+        async with node(Mode.CLIENT, folder, table(A) + table(B)) as here:
+            await until(lambda: len(here.agent.failures) == 1)
+            first = here.agent.last_read
+            await until(lambda: here.agent.last_read > first)
+            assert await here.ask("ready") == "no"
+
+            ip("route", "del", str(FIRST), "dev", "wire", "metric", "500")
+
+            await until(lambda: here.ways().count("encap") == 2)
+            assert await here.ask("ready") == "yes"
+
+    play(scene)
+    assert sum("File exists" in record.message for record in caplog.records) == 1
+
+
+def test_an_agent_that_is_killed_leaves_all_and_its_successor_takes_over(tmp_path: Path) -> None:
+    async def scene() -> None:
+        writers: list[asyncio.StreamWriter] = []
+
+        async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writers.append(writer)
+            writer.write(bmp(4) + table(A) + table(B))
+
+        server, address = await listen(serve)
+        bmp_listener = {"address": address[0], "port": address[1]}
+        (tmp_path / "agent.json").write_text(json.dumps(AGENT_JSON | {"bmp": bmp_listener}))
+        with running(tmp_path) as first:
+            await until(lambda: ip("route", "show", str(FIRST)).count("encap") == 2)
+            held = (ip("route"), ip("nexthop"))
+            first.kill()
+            first.wait()
+        assert (ip("route"), ip("nexthop")) == held
+
+        with running(tmp_path):
+            await until(lambda: len(writers) > 1)
+            await until(lambda: state(tmp_path).get("settled") is True)
+            assert (ip("route"), ip("nexthop")) == held, "nothing was made anew"
+            ip("route", "del", str(FIRST), "proto", "111")
+            await until(lambda: ip("route", "show", str(FIRST)).count("encap") == 2)
+        server.close()
+        for writer in writers:
+            writer.close()
+        await all_closed()
+
+    asyncio.run(scene())
+
+
+AGENT_JSON = {
+    "mode": "client",
+    "asn": 65020,
+    "gateways": {"a": "172.27.48.11", "b": "172.27.48.12"},
+    "acceptedCidrs": ["10.0.0.0/16"],
+    "nodeCidrs": ["172.27.48.0/20"],
+    "mtu": 1398,
+    "mss": 1358,
+    "nodeInterface": "ens3",
+    "overlay": {
+        "interface": "cilium_vxlan",
+        "overhead": 50,
+        "identity": 2,
+        "nextHop": "169.254.100.5",
+        "mac": "02:54:46:64:00:05",
+    },
+    "kernel": {
+        "protocol": 111,
+        "metrics": {"primary": 500, "backup": 4261413364, "last": 4261413864, "unreachable": 4278190580},
+        "nexthops": [1952841728, 1952907263],
+    },
+}
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The agent as a process, with its state socket in the folder."""
+    start = "import sys; from pathlib import Path; from agent import __main__ as main, service, settings\n"
+    start += "service.Agent.__init__.__defaults__ = (Path(sys.argv[1]),)\n"
+    start += "main.asyncio.run(main.work(settings.load(Path(sys.argv[1]) / 'agent.json', '172.27.48.20')))"
+    process = subprocess.Popen([sys.executable, "-c", start, folder], env={"PYTHONPATH": str(ROUTES)})
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def state(folder: Path) -> dict[str, object]:
+    try:
+        answer: dict[str, object] = json.loads(ask("state", str(folder / "agent.sock")))
+    except OSError:
+        return {}
+    return answer
 
 
 def test_released_the_node_holds_nothing_and_stays_so(play: Play) -> None:
