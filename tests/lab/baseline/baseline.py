@@ -69,7 +69,10 @@ class _NodePod:
 
 
 class Baseline:
-    """The usual design on the twin's nodes. `nodes` and `sites` run already; nothing else routes to the sites."""
+    """The usual design on the twin's nodes. `nodes` and `sites` run already; nothing else routes to the sites.
+
+    It knows one site: the first. Raises ValueError where that is none that it can connect to.
+    """
 
     name = "baseline"
 
@@ -77,9 +80,8 @@ class Baseline:
         self._cluster = cluster
         self._fabric = fabric
         self._nodes = {node.address: node for node in nodes}
-        ways = configuration.ways(cluster)
-        self._ways = {way.gateway.name: way for way in ways}
-        self._site = next(site for site in sites if site.remote.name == ways[0].remote.name)
+        self._site = next(iter(sites))
+        self._ways = {way.gateway.name: way for way in configuration.ways(cluster, self._site.remote)}
         self.pods = {
             name: GatewayPod(way, cluster, self._gateway_node(name).namespace, _FOLDER)
             for name, way in self._ways.items()
@@ -107,6 +109,11 @@ class Baseline:
         for name, way in self._ways.items():
             if not sessions[way.tunnel].up:
                 found.append(f"{way.remote.name}: BGP with gateway {name} is {sessions[way.tunnel].bgp}")
+        tunnels = {way.tunnel for way in self._ways.values()}
+        learnt = self._site.routes()
+        for network in self._cluster.advertised:
+            if not tunnels <= learnt.get(network, frozenset()):
+                found.append(f"{self._site.remote.name}: {network} lacks routes through all gateways")
         wanted = {*self._site.announced, *prefixes}
         for address, node in self._nodes.items():
             missing = wanted - _prefixes(node, self._hops(address))

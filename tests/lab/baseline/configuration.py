@@ -33,21 +33,18 @@ class Way:
         return f"{self.tunnel.inside_local}/{IPv4Network(self.tunnel.inside_cidr).prefixlen}"
 
 
-def ways(cluster: Cluster) -> tuple[Way, ...]:
-    """The first tunnel of each gateway to the cluster's first site.
+def ways(cluster: Cluster, remote: Remote) -> tuple[Way, ...]:
+    """The first tunnel of each gateway to one of the cluster's sites.
 
-    Raises ValueError where the design cannot carry traffic to it: it sends no BGP password, and a site that takes no
-    hold time below its own 180 s refuses its 30 s.
+    Raises ValueError where the design cannot carry traffic to it: Azure's hold time is 180 s, and no other will do.
     """
-    remote = cluster.remotes[0]
-    if remote.profile == "azure-vpn" or remote.bgp_password is not None:
+    if remote.profile == "azure-vpn":
         raise ValueError(
-            f"the baseline cannot connect to {remote.name}: it knows no BGP password and timers {KEEPALIVE} {HOLD} "
-            "alone; choose a cluster whose first remote takes these"
+            f"the baseline cannot connect to {remote.name}: profile azure-vpn takes timers 60 180 alone, the baseline "
+            f"has {KEEPALIVE} {HOLD}; choose another site"
         )
-    gateways = {gateway.name: gateway for gateway in cluster.gateways}
     first = {tunnel.gateway: tunnel for tunnel in reversed(remote.tunnels)}
-    return tuple(Way(gateway, first[name], remote) for name, gateway in gateways.items() if name in first)
+    return tuple(Way(gateway, first[gateway.name], remote) for gateway in cluster.gateways if gateway.name in first)
 
 
 def swanctl(way: Way) -> str:
@@ -102,8 +99,10 @@ def border_router(way: Way, cluster: Cluster) -> str:
     """frr.conf in a gateway's namespace: takes whatever the site announces, announces whether or not it can deliver.
 
     The networks are there as static routes of the kernel. Mended: the nodes do not get these, whose own routes they
-    would replace.
+    would replace; and the password of the session, where the site asks for one.
     """
+    peer = way.tunnel.inside_peer
+    password = f" neighbor {peer} password {way.remote.bgp_password}\n" if way.remote.bgp_password else ""
     return f"""\
 frr defaults traditional
 log stdout informational
@@ -112,9 +111,10 @@ ip prefix-list SITE permit 0.0.0.0/0 le 32
 router bgp {cluster.local_asn}
  bgp router-id {way.gateway.internal_ip}
  no bgp ebgp-requires-policy
- neighbor {way.tunnel.inside_peer} remote-as {way.remote.asn}
- neighbor {way.tunnel.inside_peer} ebgp-multihop 5
- neighbor {way.tunnel.inside_peer} timers {KEEPALIVE} {HOLD}
+ neighbor {peer} remote-as {way.remote.asn}
+ neighbor {peer} ebgp-multihop 5
+ neighbor {peer} timers {KEEPALIVE} {HOLD}
+{password}\
  neighbor {OUTER} remote-as {cluster.internal_asn}
  neighbor {OUTER} timers {KEEPALIVE} {HOLD}
  neighbor {OUTER} bfd
