@@ -54,7 +54,7 @@ LINKS = {
     "address add 169.254.100.1/30 dev ss0\n",
 }
 
-prefixes = st.sampled_from([FIRST, SECOND, REMOTE])
+prefixes = st.sampled_from([FIRST, FIRST, SECOND, REMOTE])
 peers = st.integers(0, 5)
 """Which of the node's peers: counted round and round."""
 paths = st.sampled_from([Announced(), Announced(draining=True), Announced(hops=2), Announced(med=100)])
@@ -177,7 +177,24 @@ class Node(RuleBasedStateMachine):
         peer = self.peer(which)
         if peer in self.speaker.sessions:
             self.lose(peer)
-            return
+        else:
+            self.come_back(peer, says_all)
+
+    @rule(which=peers, says_all=st.booleans())
+    def session_flaps(self, which: int, says_all: bool) -> None:
+        peer = self.peer(which)
+        if peer in self.speaker.sessions:
+            self.lose(peer)
+            self.settle()
+            self.come_back(peer, says_all)
+
+    @rule(which=peers)
+    def gateway_drains(self, which: int) -> None:
+        peer = self.peer(which)
+        for prefix in list(self.speaker.sessions.get(peer, ())):
+            self.announce(peer, prefix, Announced(draining=True))
+
+    def come_back(self, peer: int, says_all: bool) -> None:
         self.up(peer)
         for prefix, path in self.before.get(peer, {}).items():
             self.announce(peer, prefix, path)
@@ -303,7 +320,7 @@ class Node(RuleBasedStateMachine):
         if "nexthop" in what:
             self.model.lose(lambda key, way: key.table == "main" and bool(way.hops))
 
-    @rule(prefix=prefixes, metric=st.sampled_from([METRICS.primary, METRICS.backup, 77]))
+    @rule(prefix=prefixes, metric=st.sampled_from([METRICS.primary, METRICS.primary, METRICS.backup, 77]))
     def stranger_takes_the_place(self, prefix: Prefix, metric: int) -> None:
         self.meddle("route", "replace", str(prefix), "dev", "wire", "proto", "static", "metric", str(metric))
         key = Key("main", str(prefix), metric)
@@ -366,8 +383,8 @@ def test_the_kernel_holds_what_any_sequence_of_events_implies() -> None:
     run_state_machine_as_test(
         Node,
         settings=profile(
-            max_examples=EXAMPLES or 25,
-            stateful_step_count=20,
+            max_examples=EXAMPLES or 18,
+            stateful_step_count=30,
             derandomize=not EXAMPLES,
             deadline=None,
             database=None,

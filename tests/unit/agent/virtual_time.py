@@ -7,8 +7,9 @@ import selectors
 from collections.abc import Mapping
 from typing import Any
 
-_GRACE = 0.0005
-"""Real seconds given to the kernel to deliver what was sent."""
+_GRACE = 0.001
+"""Real seconds given to the kernel to deliver what was sent, before the clock jumps as far as _FAR seconds."""
+_FAR = 1.0
 
 
 class Selector(selectors.BaseSelector):
@@ -21,7 +22,8 @@ class Selector(selectors.BaseSelector):
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if ready := self._real.select(0 if timeout == 0 else _GRACE):
+        is_far = timeout is None or timeout >= _FAR or self.now + timeout > self.end
+        if ready := self._real.select(_GRACE if is_far else 0):
             return ready
         if timeout is None or self.now + timeout > self.end:
             self.now = self.end
