@@ -235,6 +235,46 @@ def test_the_states_of_bgp_sessions() -> None:
     assert found == {"ipsec0": "Established", "ipsec1": "Active", "ipsec2": "Down"}
 
 
+BFD = """\
+bfd1:
+IP address                Interface  State      Since         Interval  Timeout
+169.254.60.6              ipsec1     Up         03:57:25.370    0.100    0.300
+169.254.60.2              ipsec0     Down       03:57:25.219    1.000    0.000
+"""
+
+
+def test_the_states_of_bfd_sessions() -> None:
+    assert router.bfd_sessions(BFD.splitlines()) == {"ipsec0": "Down", "ipsec1": "Up"}
+
+
+LEARNT = """\
+Table learnt:
+172.27.32.0/20       unicast [ipsec0 03:57:26.401] * (100) [AS65014i]
+\tvia 169.254.60.2 on ipsec0
+\tType: BGP univ
+\tBGP.origin: IGP
+\tBGP.as_path: 65014
+\tBGP.next_hop: 169.254.60.2
+\tBGP.med: 100
+\tBGP.local_pref: 100
+                     unicast [ipsec1 03:57:26.496] (100) [AS65014i]
+\tvia 169.254.60.6 on ipsec1
+\tType: BGP univ
+\tBGP.as_path: 65014 65014
+\tBGP.community: (65535,0) (64999,5)
+10.132.0.0/16        unicast [ipsec0 03:57:26.401] * (100) [AS65014i]
+\tBGP.as_path: 65014
+"""
+
+
+def test_what_the_cluster_announces_through_each_session() -> None:
+    assert list(router.learnt(LEARNT.splitlines())) == [
+        router.Learnt("172.27.32.0/20", "ipsec0", (65014,), 100, frozenset()),
+        router.Learnt("172.27.32.0/20", "ipsec1", (65014, 65014), None, frozenset({"65535:0", "64999:5"})),
+        router.Learnt("10.132.0.0/16", "ipsec0", (65014,), None, frozenset()),
+    ]
+
+
 class Answering:
     """A control socket that answers one question, or as many packets as charon would send."""
 

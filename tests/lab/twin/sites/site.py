@@ -167,11 +167,14 @@ class Site:
         self._charon.swanctl("--terminate", "--ike", self._names[tunnel], "--timeout", "5", check=False)
 
     def set_key(self, tunnel: Tunnel, key: str) -> None:
-        """Gives the tunnel another pre-shared key and ends what was negotiated with the old one."""
+        """Gives the tunnel another pre-shared key, ends what was negotiated with the old one, and starts again."""
         self._keys[tunnel] = key
         self._write_secrets()
         self._charon.swanctl("--load-creds", "--clear", "--noprompt")
         self.delete_ike(tunnel)
+        if self.behaviour.initiates:
+            # charon goes on by itself; with the wrong key it fails
+            self._charon.swanctl("--initiate", "--child", self._names[tunnel], "--timeout", "1", check=False)
 
     def routes(self) -> dict[str, frozenset[Tunnel]]:
         """The tunnels that the site sends to each of the cluster's prefixes through: the kernel's own next hops."""
