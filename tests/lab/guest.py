@@ -14,7 +14,7 @@ def main(stage: str, logs: str, *command: str) -> int:
     """The command's exit code."""
     print("bringing the twin up", file=sys.stderr)
     with Twin(load(Path(stage)), Path(logs)):
-        print("the twin is up: `ip netns` lists its nodes, pods and sites, `runc list` its containers", file=sys.stderr)
+        print("the twin is up: `ip netns` lists its nodes, pods and sites", file=sys.stderr)
         return subprocess.run(command, check=False).returncode
 
 

@@ -45,6 +45,7 @@ def script(job: Job) -> str:
         "TERM": os.environ.get("TERM", "linux") if job.interactive else "linux",
         "COLUMNS": str(size.columns),
         "LINES": str(size.lines),
+        "PYTHONUNBUFFERED": "1",
         **colours(sys.stdout.isatty(), os.environ),
         **job.environment,
     }
