@@ -24,8 +24,6 @@ from .volumes import Volumes
 
 _PR_SET_CHILD_SUBREAPER = 36
 _CGROUPS = Path("/sys/fs/cgroup")
-_APPARMOR = Path("/sys/kernel/security/apparmor/profiles")
-_PROFILE = "cri-containerd.apparmor.d"
 
 
 class ContainerError(Exception):
@@ -45,7 +43,7 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where things are on the machine."""
+    """Where things are on the machine, and its profile."""
 
     image: Path
     """Root file system of the image."""
@@ -53,6 +51,8 @@ class Folders:
     """The pod's folder; it goes with the pod."""
     logs: Path
     """What the containers print; it stays."""
+    apparmor: str
+    """The machine's profile RuntimeDefault; empty where it has no AppArmor."""
 
 
 def adopt() -> None:
@@ -183,9 +183,8 @@ class Container:
             layer.mkdir(parents=True)
         options = f"lowerdir={self._folders.image},upperdir={layers[0]},workdir={layers[1]}"
         place = replace(self._place, cgroup=self._place.cgroup and f"{self._place.cgroup}/{self.name}-{self.starts}")
-        profile = _PROFILE if _APPARMOR.exists() and _PROFILE in _APPARMOR.read_text() else ""
         config = configuration(
-            self._pod, self.spec, place, self._who(), layers[2], self._binds(bundle), apparmor=profile
+            self._pod, self.spec, place, self._who(), layers[2], self._binds(bundle), apparmor=self._folders.apparmor
         )
         (bundle / "config.json").write_text(json.dumps(config), encoding="utf-8")
         run(("mount", "-t", "overlay", "-o", options, "overlay", str(layers[2])))

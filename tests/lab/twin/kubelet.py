@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from .apparmor import profile
 from .bundles import Place
 from .containers import Container, Folders, adopt, has_cgroups
 from .lifecycle import Pace
@@ -50,7 +51,7 @@ class Pod:
         _files(self._state, machine)
         namespace = workload["metadata"].get("namespace", "default")
         place = Place(machine.name, machine.address, name, namespace, machine.namespace.path, self._cgroup)
-        folders = Folders(_IMAGE, self._state, kubelet.logs)
+        folders = Folders(_IMAGE, self._state, kubelet.logs, kubelet.apparmor)
         self.containers = {
             spec.name: Container(spec, self._spec, place, self._volumes, folders) for spec in self._spec.containers
         }
@@ -122,6 +123,7 @@ class Kubelet:
         self._data = Data.of(objects, secrets)
         self._made = 0
         adopt()
+        self.apparmor = profile()
         logs.mkdir(parents=True, exist_ok=True)
         self.state.mkdir(parents=True, exist_ok=True)
         self._loop = asyncio.new_event_loop()
