@@ -49,7 +49,7 @@ Name = Annotated[str, typer.Argument(metavar="[NAME]", help="A cluster of this r
 Machine = Annotated[Where, typer.Option("--machine", help="A virtual machine, or this machine's own kernel.")]
 Report = Annotated[Path, typer.Option("--report", metavar="DIR", help="Where the report and the logs go.")]
 Memory = Annotated[int, typer.Option("--memory", min=1024, help="MiB of the virtual machine.")]
-Limit = Annotated[float, typer.Option("--limit", min=1, help="Seconds until the machine is switched off.")]
+Limit = Annotated[float, typer.Option("--limit", min=1, help="Seconds until the run is interrupted.")]
 Accelerated = Annotated[
     Accelerator, typer.Option("--accelerator", help="kvm is faster than software, where Debian's kernel runs on it.")
 ]

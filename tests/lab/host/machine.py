@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from . import initramfs, running
 from .errors import LabError
-from .job import RESULTS, SCRIPT, WORKSPACE, Job, script
+from .job import GRACE, RESULTS, SCRIPT, WORKSPACE, Job, checked, script
 
 INIT = Path(__file__).with_name("init")
 BOOT_SECONDS = 120.0
@@ -109,7 +109,7 @@ def run(job: Job, kernel: Path, base: Path, settings: Settings, output: BinaryIO
             running.run(argv, watch, interactive=job.interactive, output=output, errors=errors)
         if job.results is not None:
             _unpack(folder, job.results)
-        return _exit_code(folder)
+        return checked(_exit_code(folder), job)
 
 
 def _watch(job: Job, folder: Path) -> Callable[[], None]:
@@ -123,8 +123,8 @@ def _watch(job: Job, folder: Path) -> Callable[[], None]:
             disk.unlink(missing_ok=True)
         elif seconds > BOOT_SECONDS:
             raise LabError(f"the virtual machine did not start within {BOOT_SECONDS:g} s{_said(folder)}")
-        if seconds > job.seconds:
-            raise LabError(f"the virtual machine was not done within {job.seconds:g} s{_said(folder)}")
+        if seconds > job.seconds + GRACE:
+            raise LabError(f"the virtual machine was not done within {job.seconds + GRACE:g} s{_said(folder)}")
 
     return watch
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from . import running
 from .errors import LabError
-from .job import Job, script
+from .job import GRACE, Job, checked, script
 
 ENTER = Path(__file__).with_name("enter")
 _NAMESPACES = ("--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup")
@@ -72,12 +72,13 @@ def run(job: Job, lab: Path, image: Path, output: BinaryIO | None = None) -> int
         began = time.monotonic()
 
         def watch() -> None:
-            if time.monotonic() - began > job.seconds:
-                raise LabError(f"the twin was not done within {job.seconds:g} s")
+            if time.monotonic() - began > job.seconds + GRACE:
+                raise LabError(f"the twin was not done within {job.seconds + GRACE:g} s")
 
         # where its output goes its complaints go too
         errors = None if job.interactive else subprocess.STDOUT
-        return running.run(argv, watch, interactive=job.interactive, output=output, errors=errors)
+        code = running.run(argv, watch, interactive=job.interactive, output=output, errors=errors)
+        return checked(code, job)
 
 
 def command(folder: Path, lab: Path, image: Path, workspace: Path, results: Path) -> list[str]:

@@ -112,7 +112,7 @@ def test_the_disk_is_the_shared_one_followed_by_the_jobs_files(bench: Bench) -> 
     bench.run("echo", "it's", output=output)
 
     assert output.getvalue().startswith(b"b'the trees070701") or output.getvalue().startswith(b'b"the trees070701')
-    for content in (b"work/stage.json", b"init\\x00", b"exec echo"):
+    for content in (b"work/stage.json", b"init\\x00", b"60 echo"):
         assert content in output.getvalue()
 
 
@@ -143,12 +143,34 @@ def test_a_guest_that_never_starts_is_given_up(bench: Bench, monkeypatch: pytest
 
 
 @linux
-def test_a_job_that_takes_too_long_is_ended(bench: Bench) -> None:
+def test_a_machine_that_hangs_is_switched_off(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "GRACE", 0.25)
     bench.qemu(BOOTS + "time.sleep(60)")
 
-    with pytest.raises(LabError, match=r"not done within 0\.5 s"):
+    with pytest.raises(LabError, match=r"not done within 0\.75 s"):
         bench.run(seconds=0.5)
     assert list(bench.scratch.iterdir()) == []
+
+
+@linux
+@pytest.mark.parametrize(("code", "reason"), [(124, "not done within 60 s"), (137, "was killed: its 60 s were over")])
+def test_what_a_job_that_is_out_of_time_left_comes_out(bench: Bench, code: int, reason: str) -> None:
+    bench.qemu(f'{BOOTS}log.write_text("Linux"); status.write_text("started\\nended {code}\\n")')
+
+    with pytest.raises(LabError, match=rf"{reason}.*; what it left is in .*/results"):
+        bench.run()
+    assert (bench.folder / "results/console.log").exists()
+
+
+def test_a_job_is_interrupted_when_its_time_is_over() -> None:
+    text = script(
+        Job(("sh", "-c", "trap 'echo ending; exit' INT; while :; do sleep 0.1; done"), Path("w"), seconds=0.2)
+    )
+
+    text = text.replace("cd /work", ":")
+    done = subprocess.run(["sh"], input=text, check=False, capture_output=True, text=True, timeout=30)
+
+    assert (done.returncode, done.stdout) == (124, "ending\n")
 
 
 @linux
