@@ -176,8 +176,11 @@ async def main() -> None:
     keeper.add_done_callback(lambda _: stopping.set())
     await serve(held, stopping)
     keeper.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await keeper
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeper
+    finally:
+        namespace.unguard()
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ INNER_ADDRESS = IPv4Interface("169.254.100.2/30")
 
 Command = tuple[str, ...]
 
+# the first line makes it, where there is none to delete
+_NO_TABLE = "table ip tunnelfleet\ndelete table ip tunnelfleet\n"
+
 _SECONDS = 20
 _WITHIN: Command = ("ip", "-n", NAME)
 
@@ -116,6 +119,26 @@ def build(gateway: Gateway) -> None:
     for command in setting(gateway):
         run(command)
     run(("nsenter", f"--net={PATH}", "nft", "-f", "-"), ruleset(gateway))
+    run(("nft", "-f", "-"), guard(gateway))
+
+
+def unguard() -> None:
+    """Takes the node's packet filter away."""
+    run(("nft", "-f", "-"), _NO_TABLE)
+
+
+def guard(gateway: Gateway) -> str:
+    """The packet filter of the node's own namespace: what comes out of the tunnels goes to nodes inside VXLAN only.
+
+    What has no way there, such as the address of a pod that is no more, would take the default route in clear text.
+    """
+    return f"""{_NO_TABLE}table ip tunnelfleet {{
+  chain forward {{
+    type filter hook forward priority filter; policy accept
+    iifname "{HOST_END}" oifname "{gateway.node_interface}" counter drop
+  }}
+}}
+"""
 
 
 def creation(gateway: Gateway, host: dict[str, Link], inside: dict[str, Link]) -> Iterator[Command]:
@@ -168,9 +191,7 @@ def ruleset(gateway: Gateway) -> str:
     through that site's tunnels. Segments of TCP fit the tunnel in both directions, whatever becomes of ICMP.
     """
     lines = [
-        "table ip tunnelfleet",
-        "delete table ip tunnelfleet",
-        "table ip tunnelfleet {",
+        _NO_TABLE + "table ip tunnelfleet {",
         _set("local", [str(network) for network in gateway.local]),
         *(_set(tunnel.interface, [str(network) for network in tunnel.accepted]) for tunnel in gateway.tunnels),
         "  chain input {",

@@ -38,6 +38,8 @@ class Gateway:
     turn: int
     """The gateway's place among all gateways, from 0: they stop one after the other."""
     address: IPv4Address
+    node_interface: str
+    """The node's way to everything but its own pods, without encapsulation."""
     local: tuple[IPv4Network, ...]
     tunnels: tuple[Tunnel, ...]
     agent_protocol: int
@@ -57,6 +59,7 @@ def parse(data: dict[str, Any]) -> Gateway:
         name=data["name"],
         turn=data["turn"],
         address=IPv4Address(data["address"]),
+        node_interface=data["nodeInterface"],
         local=_networks(data["localCidrs"]),
         tunnels=tuple(_tunnel(item) for item in data["tunnels"]),
         agent_protocol=data["agent"]["protocol"],

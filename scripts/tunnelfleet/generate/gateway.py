@@ -95,6 +95,7 @@ def _settings(topology: Topology, planned: PlannedGateway) -> str:
         "name": planned.name,
         "turn": topology.gateways.index(planned),
         "address": str(planned.gateway.internal_ip),
+        "nodeInterface": topology.cluster.spec.node_interface,
         "localCidrs": [str(network) for network in topology.local],
         "agent": {"protocol": PROTOCOL, "backupMetric": Metric.BACKUP.value},
         "tunnels": [_tunnel(planned, tunnel) for tunnel in planned.tunnels],

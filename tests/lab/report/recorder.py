@@ -34,7 +34,7 @@ class Watch:
         self._keep = keep
         self._name = name
         self._traffic = traffic
-        self._flows = flows
+        self.flows = flows
         self._goals = tuple(goals)
         self._clear_text = clear_text
         self._clear_text_before = 0
@@ -68,7 +68,7 @@ class Watch:
             name=self._name,
             marks=tuple(self._marks),
             seen=tuple(
-                Seen(flow.name, flow.direction, self._traffic.measure(flow, self._since, until)) for flow in self._flows
+                Seen(flow.name, flow.direction, self._traffic.measure(flow, self._since, until)) for flow in self.flows
             ),
             goals=self._goals,
             clear_text=self._clear_text() - self._clear_text_before if self._clear_text else None,

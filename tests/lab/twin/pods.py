@@ -133,11 +133,11 @@ class Lifecycle:
 
     async def _probe(self, container: Runs) -> None:
         spec = container.spec
-        if spec.startup is not None and not await self._until_dead(
-            container, spec.startup, Verdict(spec.startup, False)
-        ):
-            await self._unhealthy(container, "startup", spec.startup)
-            return
+        if spec.startup is not None:
+            startup = _slower(spec.startup, self._pace.probes)
+            if not await self._until_dead(container, startup, Verdict(startup, False)):
+                await self._unhealthy(container, "startup", startup)
+                return
         self.started[spec.name] = True
         readiness = asyncio.create_task(self._readiness(container))
         try:

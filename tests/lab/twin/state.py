@@ -25,7 +25,7 @@ def problems(twin: Twin) -> list[str]:
         *(line for site in twin.sites.values() for line in site_problems(site, twin.cluster)),
         *(line for gateway in twin.gateways.values() for line in gateway_problems(gateway, twin)),
         *(line for name in twin.nodes for line in node_problems(name, twin)),
-        *(f"{pod.name} is not ready" for pod in twin.pods.values() if not pod.ready),
+        *(f"{name} has not started" for name, pod in twin.pods.items() if not pod.started),
     ]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from .cilium import Cilium
 from .fabric import Fabric
 from .kubelet import Kubelet, Machine, Pod
+from .lifecycle import Pace
 from .nodes import Node, NodeSpec, gateway_specs, worker_spec
 from .reachability import Endpoint
 from .routers import Router
@@ -21,6 +22,8 @@ from .stage import Gateway, Stage
 from .workloads import Service, Workload, service_address
 
 _SERVICE_PORT = 80
+_EMULATED = 8
+"""How much rarer probes are where the processor is emulated: some 14 containers' would keep it busy all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Twin:
         self.stage, self.cluster = stage, stage.cluster
         self.objects = stage.objects
         self._logs = logs
+        self._pace = Pace(probes=_EMULATED if "QEMU TCG" in Path("/proc/cpuinfo").read_text() else 1)
         self._specs = {spec.name: spec for spec in gateway_specs(self.cluster)}
         self._specs |= {spec.name: spec for spec in (worker_spec(self.cluster, n + 1) for n in range(workers))}
         self.fabric = Fabric(self.cluster)
@@ -198,7 +202,7 @@ class Twin:
     def _boot(self, name: str) -> None:
         node = self.nodes[name]
         machine = Machine(node.spec.hostname, node.address, node.namespace)
-        kubelet = Kubelet(machine, self.objects, self.stage.secrets, self._logs / name)
+        kubelet = Kubelet(machine, self.objects, self.stage.secrets, self._logs / name, self._pace)
         self.kubelets[name] = kubelet
         for assignment in self.assignments(name):
             kubelet.run(assignment.workload)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from gateway.namespace import Link, creation, parse_links, ruleset, setting, switch
+from gateway.namespace import Link, creation, guard, parse_links, ruleset, setting, switch
 
 from tests.unit.gateway.world import FIRST, GATEWAY
 
@@ -86,6 +86,10 @@ def test_the_filter_forwards_what_the_inventory_says_and_drops_the_rest() -> Non
     accepting = [line for line in forwarding.splitlines() if line.endswith("accept")]
     assert all('"ss0-peer"' in line and ("@ipsec" in line or "@local" in line) for line in accepting)
     assert not [line for line in accepting if 'iifname "ipsec' in line and 'oifname "ipsec' in line]
+
+
+def test_nothing_out_of_the_tunnels_leaves_the_node_in_clear_text() -> None:
+    assert '    iifname "ss0" oifname "ens3" counter drop' in guard(GATEWAY).splitlines()
 
 
 def test_segments_are_clamped_in_both_directions_of_each_tunnel() -> None:

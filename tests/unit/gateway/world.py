@@ -37,6 +37,7 @@ GATEWAY = Gateway(
     name="a",
     turn=0,
     address=IPv4Address("172.27.48.11"),
+    node_interface="ens3",
     local=(IPv4Network("10.234.0.0/16"), IPv4Network("172.27.48.0/20")),
     tunnels=(FIRST, SECOND),
     agent_protocol=111,

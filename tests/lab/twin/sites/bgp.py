@@ -74,6 +74,8 @@ def _session(remote: Remote, behaviour: Behaviour, link: Link, groups: Iterable[
         "error wait time 2, 10",
         f"passive {_yes(behaviour.passive)}",
         f"graceful restart {'on' if behaviour.graceful_restart else 'aware'}",
+        # FRR offers it unasked (RFC 9494); no cloud's documentation has it, and BIRD would keep dead gateways' routes
+        "long lived graceful restart off",
     ]
     if remote.bfd:
         options.append("bfd on")
