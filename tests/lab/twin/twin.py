@@ -159,8 +159,14 @@ class Twin:
     def service_endpoints(self) -> tuple[Endpoint, ...]:
         """The Services, each as a way to its pod."""
         return tuple(
-            Endpoint(f"service-{name}", s.backend.namespace, s.backend.address, service=(s.address, _SERVICE_PORT))
-            for name, s in self.services.items()
+            Endpoint(
+                name=f"service-{name}",
+                namespace=service.backend.namespace,
+                address=service.backend.address,
+                port=_SERVICE_PORT,
+                service=(service.address, _SERVICE_PORT),
+            )
+            for name, service in self.services.items()
         )
 
     def remote_endpoints(self) -> tuple[Endpoint, ...]:
