@@ -93,7 +93,7 @@ def bench(
     accelerator: Accelerated = Accelerator.TCG,
     limit: Limit = 7200,
 ) -> None:
-    """Measure outages, the route agent and throughput, beside the old chart's in the same twin."""
+    """Measure outages, the route agent and throughput, beside a baseline's in the same twin."""
     command = ("python3", "-m", "tests.lab.bench", _STAGE, _RESULTS)
     settings = machine.Settings(memory=memory, accelerator=accelerator)
     _finish(_run(name, command, where, settings, limit, report=report))

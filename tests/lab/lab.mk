@@ -10,7 +10,7 @@ lab: setup image-root lab-root ## Bring CLUSTER's tunnels up in the twin, and ru
 	@$(LAB) run $(CLUSTER) --proofs $(PROOFS) $(ARGS)
 
 .PHONY: lab-bench
-lab-bench: setup image-root lab-root ## Measure outages and throughput in the twin, beside the old chart's (root)
+lab-bench: setup image-root lab-root ## Measure outages and throughput in the twin, beside a baseline's (root)
 	@$(LAB) bench $(CLUSTER) $(ARGS)
 
 .PHONY: lab-shell

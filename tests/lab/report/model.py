@@ -96,7 +96,7 @@ class Goal:
     milliseconds: float
     """The longest that nothing may arrive; 0 where no packet may be lost."""
     baseline: float | None = None
-    """What the old chart needs, in milliseconds."""
+    """What the baseline needs, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class Number:
     goal: float | None = None
     """In the same unit."""
     baseline: float | None = None
-    """The old chart's, in the same unit."""
+    """The baseline's, in the same unit."""
     more_is_better: bool = False
     note: str = ""
 
@@ -166,7 +166,7 @@ class Number:
 
     @property
     def ratio(self) -> float | None:
-        """How many times better than the old chart."""
+        """How many times better than the baseline."""
         better, worse = (self.value, self.baseline) if self.more_is_better else (self.baseline, self.value)
         return better / worse if better is not None and worse else None
 

@@ -133,7 +133,7 @@ def _outage_cell(trial: Trial, direction: str) -> Element:
         wanted = f"goal {words.goal(goal)}"
         lines.append(wanted if met else f"missed, {wanted}")
         if goal.baseline is not None:
-            lines.append(f"old chart {words.duration(goal.baseline)}")
+            lines.append(f"baseline {words.duration(goal.baseline)}")
     return element(
         "td",
         element("strong", words.outage(measured), class_=_style(met)),
@@ -186,7 +186,7 @@ def _numbers(numbers: Sequence[Number]) -> list[Element]:
                 element("td", before, element("small", f"{words.ratio(number)} better") if before else None),
             )
         )
-    return [_table(("", "measured", "old chart"), rows)]
+    return [_table(("", "measured", "baseline"), rows)]
 
 
 def _proofs(proofs: Sequence[Proof]) -> list[Element]:

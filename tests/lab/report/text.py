@@ -75,7 +75,7 @@ def _grid(block: words.Block, codes: Sequence[Sequence[str]]) -> list[str]:
 
 def outages(trials: Iterable[Trial]) -> list[str]:
     """The worst flow of each direction of each trial."""
-    rows = [("", "direction", "outage", "packets lost", "goal", "old chart", "")]
+    rows = [("", "direction", "outage", "packets lost", "goal", "baseline", "")]
     notes: list[str] = []
     for trial, direction in words.measured_rows(trials):
         worst = trial.worst(direction)
@@ -107,7 +107,7 @@ def numbers(report: Report) -> list[str]:
     """The benchmark's figures."""
     if not report.numbers:
         return []
-    rows = [("", "measured", "goal", "old chart", "better", "")]
+    rows = [("", "measured", "goal", "baseline", "better", "")]
     notes = []
     for number in report.numbers:
         if number.note:

@@ -94,7 +94,7 @@ def number_goal(number: Number) -> str:
 
 
 def ratio(number: Number) -> str:
-    """How it compares with the old chart; empty where that was not measured."""
+    """How it compares with the baseline; empty where that was not measured."""
     return "" if number.ratio is None else f"{amount(number.ratio)} times"
 
 
