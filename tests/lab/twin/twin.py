@@ -151,6 +151,11 @@ class Twin:
         self.power_off(name)
         del self._specs[name]
 
+    def deploy(self, name: str) -> None:
+        """Runs the pods that belong on a node that has none."""
+        for assignment in self.assignments(name):
+            self.kubelets[name].run(assignment.workload)
+
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Everything in the cluster that a remote site can call: pods and nodes."""
         hosts = (Workload.host(node) for node in self.nodes.values())
@@ -210,8 +215,7 @@ class Twin:
         machine = Machine(node.spec.hostname, node.address, node.namespace)
         kubelet = Kubelet(machine, self.objects, self.stage.secrets, self._logs / name, self._pace)
         self.kubelets[name] = kubelet
-        for assignment in self.assignments(name):
-            kubelet.run(assignment.workload)
+        self.deploy(name)
 
     def _gateway(self, gateway: Gateway) -> GatewayNode:
         name = f"node-{gateway.name}"
