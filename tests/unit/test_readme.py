@@ -44,8 +44,8 @@ def test_the_commands_are_those_that_exist() -> None:
     listed = set(re.findall(r"`tunnelfleet ([a-z-]+)", README))
     for command in sorted(listed):
         assert tunnelfleet(command, "--help").code == 0, command
-    targets = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", README))
-    makefiles = (REPOSITORY / "Makefile").read_text() + (REPOSITORY / "images/image.mk").read_text()
+    targets = set(re.findall(r"(?:`|\$ )(?:sudo )?make ([a-z-]+)", README))
+    makefiles = "".join((REPOSITORY / name).read_text() for name in ("Makefile", "images/image.mk", "tests/lab/lab.mk"))
     for target in sorted(targets):
         assert re.search(rf"^{target}:", makefiles, re.MULTILINE), target
 

@@ -12,11 +12,14 @@ from typer.main import get_command
 
 from tests.lab.__main__ import app
 from tests.lab.host.machine import _HARDWARE
+from tests.lab.report.text import text
 from tests.support.fleets import REPOSITORY
+from tests.unit.lab import samples
 from tunnelfleet.profiles import PROFILES
 
 pytestmark = pytest.mark.examples
 PAGE = (REPOSITORY / "docs/twin.md").read_text()
+README = (REPOSITORY / "README.md").read_text()
 BLOCKS = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)).replace("\\\n", "")
 COMMANDS = [argv for line in BLOCKS.splitlines() if (argv := shlex.split(line.rstrip(" &"), comments=True))]
 LAB = get_command(app)
@@ -76,3 +79,10 @@ def test_the_packages_are_those_that_are_asked_for() -> None:
 def test_files_are_where_it_says() -> None:
     for path in re.findall(r"`((?:tests|base|images)/[\w./]*)`", PAGE):
         assert (REPOSITORY / path).exists(), path
+
+
+def test_the_readme_shows_outages_as_a_report_does() -> None:
+    def heads(page: str) -> list[str]:
+        return [" ".join(line.split()) for line in page.splitlines() if line.split()[:2] == ["direction", "outage"]]
+
+    assert heads(README) == heads(text(samples.REPORT))
