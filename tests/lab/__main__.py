@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from .bench.parts import Part
 from .host import machine, native, running, trees, workspace
 from .host.errors import LabError
 from .host.job import RESULTS, Job
@@ -87,6 +88,8 @@ def run(
 @app.command()
 def bench(
     name: Name = EXAMPLE,
+    only: Annotated[list[Part] | None, typer.Option("--only", help="May be repeated; default: everything.")] = None,
+    routes: Annotated[int, typer.Option("--routes", min=1, help="The most that a site announces.")] = 10_000,
     report: Report = CACHE / "lab-bench",
     where: Machine = Where.AUTO,
     memory: Memory = _MEMORY,
@@ -94,7 +97,8 @@ def bench(
     limit: Limit = 7200,
 ) -> None:
     """Measure outages, the route agent and throughput, beside a baseline's in the same twin."""
-    command = ("python3", "-m", "tests.lab.bench", _STAGE, _RESULTS)
+    chosen = (f"--only={part}" for part in only or ())
+    command = ("python3", "-m", "tests.lab.bench", _STAGE, _RESULTS, f"--routes={routes}", *chosen)
     settings = machine.Settings(memory=memory, accelerator=accelerator)
     _finish(_run(name, command, where, settings, limit, report=report))
 

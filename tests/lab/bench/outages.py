@@ -70,34 +70,26 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a failure did to one direction: the flow that it hurt most."""
+    """What a failure did to a flow of one direction."""
 
     subject: str
     blow: Blow
     routes: int
     direction: str
-    milliseconds: float
-    """The longest outage."""
-    lost: int
-    """Packets, of those sent."""
-    late: int
-    """Packets that a queue held back; they count for the outage as lost ones do."""
-    sent: int
+    struck: float
+    """When the failure happened, in seconds since 1970."""
     interval: float
     """Milliseconds between two packets: the figures are no finer."""
-    ended: bool
-    """Whether traffic flowed again before the ceiling."""
-    stalled: float
-    """The sender's longest pause in milliseconds, 0 where it never stood still: the figures are coarse by as much."""
+    measured: Measured
+    """From just before the failure until traffic had flowed again for some seconds, or until the ceiling."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether traffic flowed again before the ceiling."""
+        return not self.measured.outages or self.measured.outages[-1].ended
 
     def __str__(self) -> str:
-        late = f", {self.late} late" if self.late else ""
-        ended = "" if self.ended else ", not ended"
-        stalled = f", sender stalled {self.stalled:.0f} ms" if self.stalled else ""
-        return (
-            f"{self.subject}: {self.blow}, {self.routes} routes, {self.direction}: {self.milliseconds:.0f} ms, "
-            f"{self.lost} of {self.sent} packets lost{late}{ended}{stalled}"
-        )
+        return f"{self.subject}: {self.blow}, {self.routes} routes, {self.direction}: {self.measured}"
 
 
 class Subject(Protocol):
@@ -193,7 +185,15 @@ def _trial(subject: Subject, victim: Victim, courses: Sequence[Course], trial: T
         except TrafficError:
             end = traffic.now()
         for flow in flows:
-            yield _row(subject.name, trial, flow, traffic.measure(flow, max(since, struck - 0.5), end))
+            yield Row(
+                subject=subject.name,
+                blow=trial.blow,
+                routes=trial.routes,
+                direction=flow.direction,
+                struck=struck,
+                interval=flow.interval * 1000,
+                measured=traffic.measure(flow, max(since, struck - 0.5), end),
+            )
 
 
 def carried(
@@ -230,19 +230,3 @@ def _packets(node: Namespace, direction: str) -> int:
     """Packets on their way through the gateway: what leaves the cluster goes into ss0, the rest comes out of it."""
     listed = json.loads(node.ip("-json", "-statistics", "link", "show", VETH))
     return int(listed[0]["stats64"]["tx" if direction == "out" else "rx"]["packets"])
-
-
-def _row(name: str, trial: Trial, flow: Flow, measured: Measured) -> Row:
-    return Row(
-        subject=name,
-        blow=trial.blow,
-        routes=trial.routes,
-        direction=flow.direction,
-        milliseconds=measured.longest,
-        lost=measured.lost,
-        late=measured.late,
-        sent=measured.sent,
-        interval=flow.interval * 1000,
-        ended=not measured.outages or measured.outages[-1].ended,
-        stalled=measured.stalled,
-    )

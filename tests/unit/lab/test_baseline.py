@@ -8,6 +8,7 @@ import pytest
 
 from tests.lab.baseline.agent import next_hops, replacing
 from tests.lab.bench.outages import Blow, Row, more_specifics
+from tests.lab.twin.outages import measure
 
 
 def test_the_agent_takes_every_next_hop_whether_or_not_it_is_valid() -> None:
@@ -44,6 +45,8 @@ def test_a_range_may_be_too_small_for_so_many() -> None:
 
 
 def test_a_row_reads_as_a_sentence() -> None:
-    row = Row("baseline", Blow.CHARON_KILLED, 1, "in", 23100.0, 2310, 0, 2700, 10.0, ended=True, stalled=0.0)
+    seen = measure([10_000_000, 20_000_000, 30_000_000], [11_000_000, 0, 31_000_000], 0, 1)
+    row = Row("baseline", Blow.CHARON_KILLED, 1, "in", 0.0, 10.0, seen)
 
-    assert str(row) == "baseline: charon killed, 1 routes, in: 23100 ms, 2310 of 2700 packets lost"
+    assert str(row).startswith("baseline: charon killed, 1 routes, in: 10 ms, 1 of 3 packets lost")
+    assert row.ended
