@@ -12,7 +12,6 @@ from . import agent, outages
 from .outages import Blow, Row
 from .throughput import Speeds
 
-
 _SECOND = 1_000.0
 _FAST_BFD, _FAST = 300, 400.0
 """Milliseconds: a peer's BFD that finds a failure within the first has to be answered within the second."""
