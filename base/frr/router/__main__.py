@@ -24,7 +24,7 @@ _RUN = Path("/run/frr")
 # mgmtd first: zebra takes its interfaces' configuration from it.
 _DAEMONS = {"mgmtd": "mgmtd_be.sock", "zebra": "zserv.api", "bfdd": "bfdd.vty", "bgpd": "bgpd.vty"}
 """Each daemon, in the order of their start, and the socket that shows that it is there."""
-_SECONDS_TO_START = 30.0
+_SECONDS_TO_START = 100.0
 _SECONDS_TO_STOP = 3.0
 _PAUSE_SECONDS = 1.0
 _ASK_SECONDS = 0.2

@@ -23,6 +23,8 @@ _SETTLING_SECONDS = 15.0
 """How long charon may take after its start to bring the tunnels up, until a missing one counts as down."""
 _AGAIN_SECONDS = 5.0
 """Between two starts of a tunnel: a peer that refuses is not asked without end."""
+_REMOVAL_SECONDS = 20.0
+"""How long the kernel may take to remove a namespace that nobody holds any more."""
 _PAUSE_SECONDS = (0.05, 5.0)
 """Between two starts of charon: the first, and the most that doubling makes of it."""
 
@@ -151,8 +153,21 @@ def take(gateway: settings.Gateway) -> int:
         received.giver.close()
     else:
         run_each(left_over(gateway))
-    namespace.build(gateway)
+    build(gateway)
     return received.namespace if received else os.open(namespace.PATH, os.O_RDONLY)
+
+
+def build(gateway: settings.Gateway) -> None:
+    """Fills the namespace. Interfaces of an older one keep their names and ids until the kernel has removed them."""
+    end = time.monotonic() + _REMOVAL_SECONDS
+    while True:
+        try:
+            return namespace.build(gateway)
+        except namespace.CommandError as error:
+            if time.monotonic() > end:
+                raise
+            log.warning("%s", error)
+            time.sleep(_PAUSE_SECONDS[0])
 
 
 async def serve(held: int, stopping: asyncio.Event) -> None:
