@@ -34,8 +34,10 @@ log = logging.getLogger("gateway")
 class Keeper:
     """charon, its tunnels, and the interfaces that follow them."""
 
-    def __init__(self, gateway: settings.Gateway) -> None:
+    def __init__(self, gateway: settings.Gateway, held: int) -> None:
+        """`held` is a descriptor of the namespace."""
         self.gateway = gateway
+        self._held = held
         self._started = time.monotonic()
         self._inherited: list[namespace.Command] = []
         self._asked: dict[str, float] = {}
@@ -97,9 +99,10 @@ class Keeper:
                 await asyncio.sleep(1)
 
     async def _compare(self) -> None:
+        inside = self._mend()
         async with vici.session() as session:
             now = tunnels.states(await session.stream("list-sas", "list-sa"))
-            up = {link.name for link in namespace.links(inside=True).values() if link.up}
+            up = {link.name for link in inside.values() if link.up}
             for change in tunnels.changes(self.gateway.tunnels, now, up, self.settled):
                 namespace.run(namespace.switch(change.tunnel, change.up))
                 log.info("%s is %s", change.tunnel.connection, "up" if change.up else "down")
@@ -108,6 +111,18 @@ class Keeper:
                 self._inherited = []
                 for tunnel in tunnels.to_start(self.gateway.tunnels, now):
                     await self._start(session, tunnel)
+
+    def _mend(self) -> dict[str, namespace.Link]:
+        """The interfaces in the namespace; what somebody took away is put back before: its name, interfaces."""
+        if not namespace.is_named(self._held):
+            log.warning("network namespace %s had lost its name", namespace.NAME)
+            namespace.make(self._held)
+        inside = namespace.links(inside=True)
+        if any(namespace.creation(self.gateway, namespace.links(inside=False), inside)):
+            log.warning("interfaces are missing and are made again")
+            namespace.build(self.gateway)
+            return namespace.links(inside=True)
+        return inside
 
     async def _start(self, session: vici.Session, tunnel: settings.Tunnel) -> None:
         now = time.monotonic()
@@ -187,7 +202,7 @@ async def main() -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    keeper = asyncio.create_task(Keeper(gateway).run())
+    keeper = asyncio.create_task(Keeper(gateway, held).run())
     keeper.add_done_callback(lambda _: stopping.set())
     await serve(held, stopping)
     keeper.cancel()

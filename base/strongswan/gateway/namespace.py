@@ -92,6 +92,14 @@ def make(received: int | None) -> None:
     run((*enter, "sh", "-c", f'exec ip netns attach {NAME} "$$"'))
 
 
+def is_named(held: int) -> bool:
+    """Whether the name still stands for the namespace of this descriptor: `ip netns delete` takes only the name."""
+    try:
+        return os.path.samestat(os.stat(PATH), os.fstat(held))
+    except FileNotFoundError:
+        return False
+
+
 def links(inside: bool) -> dict[str, Link]:
     """The interfaces of the namespace, or of the host."""
     where = _WITHIN if inside else ("ip",)

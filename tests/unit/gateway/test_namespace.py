@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from gateway.namespace import Link, creation, guard, parse_links, ruleset, setting, switch
+import pytest
+from gateway.namespace import Link, creation, guard, is_named, parse_links, ruleset, setting, switch
 
 from tests.unit.gateway.world import FIRST, GATEWAY
 
@@ -18,6 +20,19 @@ INSIDE = {
 
 def made(host: dict[str, Link], inside: dict[str, Link]) -> list[str]:
     return [" ".join(command) for command in creation(GATEWAY, host, inside)]
+
+
+def test_a_namespace_without_its_name_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = tmp_path / "held"
+    held.touch()
+    monkeypatch.setattr("gateway.namespace.PATH", tmp_path / "name")
+    with held.open() as file:
+        assert not is_named(file.fileno())
+        (tmp_path / "name").touch()
+        assert not is_named(file.fileno())
+        (tmp_path / "name").unlink()
+        (tmp_path / "name").hardlink_to(held)
+        assert is_named(file.fileno())
 
 
 def test_nothing_is_made_where_all_is_there() -> None:
