@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.lab.bench import findings
+from tests.lab.bench.__main__ import Bench
 from tests.lab.bench.agent import Cost, Results, Round, Switch
 from tests.lab.bench.findings import feasible, goals, left_out, limit, measured_remote, throughput_numbers, unfinished
 from tests.lab.bench.outages import TRIALS, Blow, Row, Trial
+from tests.lab.bench.parts import Part
 from tests.lab.bench.subject import addresses
 from tests.lab.bench.throughput import Speeds
+from tests.lab.report.recorder import Recorder
+from tests.lab.report.text import text
 from tests.lab.twin.outages import measure
-from tests.lab.twin.stage import Bfd
+from tests.lab.twin.stage import Bfd, Stage
 from tests.unit.lab.clusters import CLUSTER
 
 REMOTE = CLUSTER.remotes[0]
@@ -137,3 +142,40 @@ def test_throughput_is_a_share_of_the_bare_tunnels() -> None:
 def test_the_host_behind_a_site_has_more_addresses_than_one() -> None:
     assert addresses("10.0.0.10")[:2] == ("10.0.0.10", "10.0.0.11")
     assert len(set(addresses("10.0.0.10"))) == 8
+
+
+def bench(most: int = 10_000) -> Bench:
+    return Bench(Stage(CLUSTER, (), {}), Path(), list(Part), most, Recorder("example", "a machine"))
+
+
+def test_a_part_that_fails_is_noted_and_the_others_are_measured() -> None:
+    run = bench()
+
+    with run.going_on("baseline"):
+        raise AssertionError("wanted: routes\nfound after 60 s: none\nand its whole log")
+
+    assert run.failed
+    assert run.recorder.report.notes == ("baseline, not all measured: wanted: routes; found after 60 s: none",)
+
+
+def test_a_figure_that_a_cluster_cannot_have_is_no_failure() -> None:
+    run = bench()
+
+    with run.going_on("baseline"):
+        raise ValueError("the baseline cannot connect to azure")
+
+    assert not run.failed
+    assert run.recorder.report.notes == ("baseline, not all measured: the baseline cannot connect to azure",)
+
+
+def test_the_report_shows_what_was_measured_before_the_end() -> None:
+    run = bench(most=1)
+    run.rows += [row("tunnelfleet", "out", "..x..")]
+    run.path, run.bare = Speeds(80, 60), Speeds(100, 100)
+
+    run.conclude()
+
+    shown = text(run.recorder.report)
+    assert "gateway node dies" in shown
+    assert "TCP, pod → site, against the bare tunnel" in shown
+    assert "outages with 1,000 and 10,000 routes were not measured: at most 1 were asked for" in shown
