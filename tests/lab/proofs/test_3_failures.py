@@ -166,7 +166,13 @@ def test_routes_deleted_by_hand(lab: Lab) -> None:
     node = lab.twin.nodes[lab.twin.workers[0]]
     with lab.trial("kernel routes deleted by hand", *lab.goals(_SECOND, _SECOND)) as watch:
         watch.mark("deleted")
-        node.namespace.ip("route", "flush", "proto", kernel.AGENT)
+        # `ip route flush` cannot delete routes that refer to nexthop objects
+        node.namespace.batch(
+            *(
+                f"route delete {route.kind} {route.prefix} metric {route.metric}"
+                for route in kernel.routes(node.namespace)
+            )
+        )
 
 
 def test_both_gateways_down(lab: Lab) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import pytest
-
 from tests.lab.twin import kernel
+from tests.lab.twin.kubelet import Pod
 from tests.lab.twin.namespace import Namespace
 from tests.lab.twin.twin import Twin
 from tests.lab.twin.waiting import until
 
-pytestmark = pytest.mark.quick
 _CLEANUP = ("python3", "-B", "-m", "agent", "--cleanup")
 
 
@@ -21,9 +20,8 @@ def test_nothing_is_left(twin: Twin) -> None:
     for name in twin.nodes:
         done = twin.routes_pod(name).containers["agent"].exec(_CLEANUP)
         assert done.returncode == 0, done.output
-    for kubelet in twin.kubelets.values():
-        for pod in tuple(kubelet.pods):
-            pod.delete()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(Pod.delete, twin.pods.values()))
     for name, node in twin.nodes.items():
         until(f"nothing left on {name}", partial(_left, node.namespace), lambda found: not found, ceiling=30)
     for name in twin.nodes:
@@ -35,7 +33,7 @@ def _left(namespace: Namespace) -> list[str]:
     shown = {
         "link": (namespace.ip("-oneline", "link", "show"), r" (ss0|ipsec)"),
         "route": (namespace.ip("-oneline", "route", "show", "table", "all", "proto", kernel.AGENT), r"."),
-        "rule": (namespace.ip("-oneline", "rule", "show", "proto", kernel.AGENT), r"."),
+        "rule": (namespace.ip("-oneline", "rule", "show"), rf"proto {kernel.AGENT}$|11100"),
         "nexthop": (namespace.ip("-oneline", "nexthop", "show", "proto", kernel.AGENT), r"."),
         "neighbour": (namespace.ip("-oneline", "neighbour", "show", "proto", kernel.AGENT), r"."),
         "state": (namespace.ip("xfrm", "state", "list", "nokeys"), r"^src"),
