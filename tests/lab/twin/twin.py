@@ -127,6 +127,8 @@ class Twin:
 
     def power_off(self, name: str) -> None:
         """The node is gone without a word, and with it everything that ran on it."""
+        # processes that are killed would still say goodbye over TCP
+        self.fabric.cut(name)
         self.kubelets.pop(name).vanish()
         self.workloads.pop(f"pod-{name.removeprefix('node-')}").delete()
         del self.nodes[name]

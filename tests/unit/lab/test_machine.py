@@ -24,7 +24,7 @@ from tests.lab.host.machine import Settings, command, hardware
 
 linux = pytest.mark.skipif(shutil.which("setpriv") is None, reason="NOT TESTED: needs setpriv of util-linux")
 
-QEMU = f"""#!{sys.executable}
+QEMU = """
 import os, pathlib, subprocess, sys, time
 files = dict(word.split(",", 1)[1].removeprefix("id=").split(",path=") for word in sys.argv if word.startswith("file,"))
 status, log, results = (pathlib.Path(files[name]) for name in ("status", "log", "results"))
@@ -45,7 +45,10 @@ class Bench:
 
     def qemu(self, code: str) -> None:
         program = self.folder / "bin" / hardware("x86_64").program
-        program.write_text(QEMU + code)
+        source = program.with_suffix(".py")
+        source.write_text(QEMU + code)
+        # the first line of a script cannot name a program whose path has a space
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{source}" "$@"\n')
 
     def run(self, *words: str, seconds: float = 60, output: io.BytesIO | None = None) -> int:
         job = Job(words or ("true",), self.folder / "work", self.folder / "results", seconds)
