@@ -17,7 +17,7 @@ from tests.lab.twin.traffic import Traffic
 from tests.lab.twin.twin import Twin
 from tests.lab.twin.waiting import until
 
-_STAGE = Path("/work/stage.json")
+_STAGE = Path(__file__).parents[3] / "stage.json"
 _RESULTS = Path("/results")
 _WHOLE = 180
 """Seconds until everything is as it should be: longer than any peer's hold time but Azure's."""

@@ -22,7 +22,7 @@ from agent.settings import Mode
 from tests.unit.agent.namespaces import ip
 from tests.unit.agent.test_bmp import FIRST_RAW, attribute, bmp, per_peer, update
 from tests.unit.agent.test_frr import Bgpd, all_closed, listen
-from tests.unit.agent.world import FIRST, TUNNEL, A, B, settings
+from tests.unit.agent.world import AGENT_JSON, FIRST, TUNNEL, A, B, settings
 
 pytestmark = pytest.mark.usefixtures("network")
 
@@ -266,30 +266,6 @@ def test_an_agent_that_is_killed_leaves_all_and_its_successor_takes_over(tmp_pat
         await all_closed()
 
     asyncio.run(scene())
-
-
-AGENT_JSON = {
-    "mode": "client",
-    "asn": 65020,
-    "gateways": {"a": "172.27.48.11", "b": "172.27.48.12"},
-    "acceptedCidrs": ["10.0.0.0/16"],
-    "nodeCidrs": ["172.27.48.0/20"],
-    "mtu": 1398,
-    "mss": 1358,
-    "nodeInterface": "ens3",
-    "overlay": {
-        "interface": "cilium_vxlan",
-        "overhead": 50,
-        "identity": 2,
-        "nextHop": "169.254.100.5",
-        "mac": "02:54:46:64:00:05",
-    },
-    "kernel": {
-        "protocol": 111,
-        "metrics": {"primary": 500, "backup": 4261413364, "last": 4261413864, "unreachable": 4278190580},
-        "nexthops": [1952841728, 1952907263],
-    },
-}
 
 
 @contextmanager

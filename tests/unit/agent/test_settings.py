@@ -10,35 +10,14 @@ import pytest
 from agent.prefix import address
 from agent.settings import Mode, SettingsError, load
 
-GOOD: dict[str, Any] = {
-    "mode": "client",
-    "asn": 65020,
-    "gateways": {"a": "172.27.48.11", "b": "172.27.48.12"},
-    "acceptedCidrs": ["10.0.0.0/16"],
-    "nodeCidrs": ["172.27.48.0/20"],
-    "mtu": 1398,
-    "mss": 1358,
-    "nodeInterface": "ens3",
-    "overlay": {
-        "interface": "cilium_vxlan",
-        "overhead": 50,
-        "identity": 2,
-        "nextHop": "169.254.100.5",
-        "mac": "02:54:46:64:00:05",
-    },
-    "bmp": {"address": "127.0.0.1", "port": 11019},
-    "kernel": {
-        "protocol": 111,
-        "metrics": {"primary": 1, "backup": 2, "last": 3, "unreachable": 4},
-        "nexthops": [1952841728, 1952907263],
-    },
-}
+from tests.unit.agent.world import AGENT_JSON
+
 TUNNELS = {"interface": "ss0", "nextHop": "169.254.100.2", "table": 11100, "rulePriority": 111}
 
 
 def write(folder: Path, **changes: Any) -> Path:
     path = folder / "agent.json"
-    path.write_text(json.dumps(GOOD | changes))
+    path.write_text(json.dumps(AGENT_JSON | changes))
     return path
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 from agent.plan import Link
 from agent.prefix import Prefix, address
 from agent.settings import Metrics, Mode, Overlay, Settings, Tunnels
@@ -41,3 +44,28 @@ def settings(mode: Mode) -> Settings:
 
 
 CLIENT, GATEWAY = settings(Mode.CLIENT), settings(Mode.REFLECTOR)
+
+AGENT_JSON: dict[str, Any] = {
+    "mode": "client",
+    "asn": 65020,
+    "gateways": {"a": "172.27.48.11", "b": "172.27.48.12"},
+    "acceptedCidrs": ["10.0.0.0/16"],
+    "nodeCidrs": ["172.27.48.0/20"],
+    "mtu": 1398,
+    "mss": 1358,
+    "nodeInterface": "ens3",
+    "overlay": {
+        "interface": "cilium_vxlan",
+        "overhead": 50,
+        "identity": 2,
+        "nextHop": "169.254.100.5",
+        "mac": "02:54:46:64:00:05",
+    },
+    "bmp": {"address": "127.0.0.1", "port": 11019},
+    "kernel": {
+        "protocol": 111,
+        "metrics": asdict(METRICS),
+        "nexthops": [1952841728, 1952907263],
+    },
+}
+"""agent.json of a client."""
